@@ -79,13 +79,13 @@ type FunctionResponse uint8
 
 // Service responses of task management functions.
 const (
-	FunctionComplete      FunctionResponse = 0
-	TaskDoesNotExist      FunctionResponse = 1
-	LUNDoesNotExist       FunctionResponse = 2
-	TaskStillAllegiant    FunctionResponse = 3
-	ReassignNotSupported  FunctionResponse = 4
-	FunctionNotSupported  FunctionResponse = 5
-	AuthorizationFailed   FunctionResponse = 6
-	FunctionSucceeded     FunctionResponse = 7
-	FunctionRejected      FunctionResponse = 255
+	FunctionComplete     FunctionResponse = 0
+	TaskDoesNotExist     FunctionResponse = 1
+	LUNDoesNotExist      FunctionResponse = 2
+	TaskStillAllegiant   FunctionResponse = 3
+	ReassignNotSupported FunctionResponse = 4
+	FunctionNotSupported FunctionResponse = 5
+	AuthorizationFailed  FunctionResponse = 6
+	FunctionSucceeded    FunctionResponse = 7
+	FunctionRejected     FunctionResponse = 255
 )
