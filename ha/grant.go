@@ -23,6 +23,34 @@ type Grant struct {
 	// Candidates are the controllers that may take over, the primary among
 	// them, in ascending order.
 	Candidates []NodeID `json:"candidates"`
+	// Unfenced, when not 0, is the controller this grant was taken from by
+	// takeover: it must be fenced before the primary serves. The next change
+	// clears it.
+	Unfenced NodeID `json:"unfenced,omitempty"`
+}
+
+// Change moves the grant of one logical unit by compare-and-set.
+type Change struct {
+	LUN string
+	// From is the epoch the grant must have; 0 when there must be none.
+	From uint64
+	// To is the new grant; To.Epoch is From+1.
+	To Grant
+	// Held, when not 0, is a controller whose arbiter lease must be held.
+	Held NodeID
+	// Lapsed, when not 0, is a controller whose arbiter lease must not be
+	// held.
+	Lapsed NodeID
+}
+
+// State is what the arbiter knows at one revision.
+type State struct {
+	// Revision grows with every change.
+	Revision int64
+	// Grants by name of the logical unit.
+	Grants map[string]Grant
+	// Holders are the controllers whose arbiter lease is held.
+	Holders map[NodeID]bool
 }
 
 // Alone reports whether nobody but the primary is a candidate.
@@ -35,7 +63,8 @@ func (g Grant) Has(n NodeID) bool { return slices.Contains(g.Candidates, n) }
 
 // Equal reports whether both grants say the same.
 func (g Grant) Equal(o Grant) bool {
-	return g.Epoch == o.Epoch && g.Primary == o.Primary && slices.Equal(g.Candidates, o.Candidates)
+	return g.Epoch == o.Epoch && g.Primary == o.Primary && g.Unfenced == o.Unfenced &&
+		slices.Equal(g.Candidates, o.Candidates)
 }
 
 // String draws the grant as "epoch 4: 1 of {1 2}", or "none".
@@ -47,5 +76,9 @@ func (g Grant) String() string {
 	for i, n := range g.Candidates {
 		c[i] = fmt.Sprint(n)
 	}
-	return fmt.Sprintf("epoch %d: %d of {%s}", g.Epoch, g.Primary, strings.Join(c, " "))
+	text := fmt.Sprintf("epoch %d: %d of {%s}", g.Epoch, g.Primary, strings.Join(c, " "))
+	if g.Unfenced != 0 {
+		text += fmt.Sprintf(", %d not fenced", g.Unfenced)
+	}
+	return text
 }

@@ -46,27 +46,10 @@ type Store interface {
 }
 
 // State is what the arbiter knows at one revision.
-type State struct {
-	// Revision grows with every change.
-	Revision int64
-	// Grants by name of the logical unit.
-	Grants map[string]ha.Grant
-	// Holders are the controllers whose lease is held.
-	Holders map[ha.NodeID]bool
-}
+type State = ha.State
 
 // Change moves one grant by compare-and-set.
-type Change struct {
-	LUN string
-	// From is the epoch the grant must have; 0 when there must be none.
-	From uint64
-	// To is the new grant; To.Epoch is From+1.
-	To ha.Grant
-	// Held, when not 0, is a controller whose lease must be held.
-	Held ha.NodeID
-	// Lapsed, when not 0, is a controller whose lease must not be held.
-	Lapsed ha.NodeID
-}
+type Change = ha.Change
 
 // ErrInvalid: the request itself is wrong and was not sent.
 var ErrInvalid = errors.New("invalid arbiter request")
