@@ -68,4 +68,5 @@ var (
 	ErrNoSpace      = errors.New("no space left on the backend")
 	ErrClosed       = errors.New("device is closed")
 	ErrNotSupported = errors.New("not supported by this backend")
+	ErrReadOnly     = errors.New("backend is open for reading only")
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -20,9 +21,20 @@ type backend struct {
 }
 
 func backends() []backend {
-	return []backend{
+	return append([]backend{
 		{name: "ramdisk", open: func(_ testing.TB, size int64) Device { return NewRamdisk(size) }},
+		{name: "private file", open: func(t testing.TB, size int64) Device { return newFile(t, Options{Size: size}) }},
+	}, linuxBackends()...)
+}
+
+// newFile opens a file that does not exist yet.
+func newFile(t testing.TB, o Options) *File {
+	t.Helper()
+	f, err := OpenFile(filepath.Join(t.TempDir(), "disk.img"), o)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return f
 }
 
 // everywhere runs f on every backend with a fresh device of size bytes.
@@ -172,9 +184,8 @@ func TestAllocatedCoversTheDeviceAndNeverDeniesData(t *testing.T) {
 func TestDeallocatedSpaceIsGivenBack(t *testing.T) {
 	everywhere(t, 4*mib, func(t *testing.T, d Device, _ backend) {
 		unit := d.Attributes().DeallocateUnit
-		if unit == 0 {
-			t.Log("this backend never gives space back")
-			return
+		if f, ok := d.(*File); ok && f.device {
+			return // shown by the space of the file under a loop device instead
 		}
 		mustWrite(t, d, pattern(2*mib, 1), 0)
 		if allocated, n, err := d.Allocated(0); !allocated || n < mib || err != nil {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package block
+
+func linuxBackends() []backend { return nil }
