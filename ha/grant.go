@@ -82,3 +82,29 @@ func (g Grant) String() string {
 	}
 	return text
 }
+
+// Validate reports what no arbiter would keep: a primary that is no candidate,
+// candidates out of order or out of range, or parts of a grant that was never
+// made.
+func (g Grant) Validate() error {
+	if g.Epoch == 0 {
+		if g.Primary != 0 || len(g.Candidates) != 0 || g.Unfenced != 0 {
+			return fmt.Errorf("grant of epoch 0 with primary %d: must be empty", g.Primary)
+		}
+		return nil
+	}
+	last := NodeID(0)
+	for _, n := range g.Candidates {
+		if n <= last || n > MaxNodes {
+			return fmt.Errorf("candidates %v: must be 1 to %d and ascending", g.Candidates, MaxNodes)
+		}
+		last = n
+	}
+	if !g.Has(g.Primary) {
+		return fmt.Errorf("primary %d: is not among the candidates %v", g.Primary, g.Candidates)
+	}
+	if g.Unfenced > MaxNodes || g.Unfenced == g.Primary {
+		return fmt.Errorf("unfenced %d: must be 0 to %d and not the primary", g.Unfenced, MaxNodes)
+	}
+	return nil
+}

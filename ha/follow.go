@@ -1,0 +1,82 @@
+package ha
+
+import "fmt"
+
+// follow does what a controller that is not the primary has to do: nothing,
+// until the primary is silent for longer than every promise made to it.
+func (c *Core) follow(u *unit) {
+	if c.leaving || !u.cfg.Automatic && c.now >= u.forced {
+		return
+	}
+	quiet := c.takeoverAt(u)
+	// The lease is needed first; taking it early saves that time.
+	u.wantHold = c.now >= quiet-c.cfg.Lease/2 && c.mayTake(u)
+	if c.now < quiet || !c.mayTake(u) {
+		return
+	}
+	ch := c.aloneChange(u)
+	if u.cfg.Automatic {
+		ch.To.Unfenced = u.grant.Primary
+	}
+	if !u.grant.Has(c.cfg.Self) {
+		ch.Lapsed = u.grant.Primary
+	}
+	c.requestHeld(u, ch)
+}
+
+// mayTake reports whether the grant lets this controller take over: it is a
+// candidate, or the primary is alone and its arbiter lease has lapsed (the
+// arbiter checks that again).
+func (c *Core) mayTake(u *unit) bool {
+	return u.grant.Has(c.cfg.Self) || u.grant.Alone() && !c.holders[u.grant.Primary]
+}
+
+// takeoverAt is the first instant at which this controller may ask to take
+// over: after its own promises, after the wait of a controller that may have
+// promised in an earlier life, and after a delay that favours the primary and
+// the candidates of lower id.
+func (c *Core) takeoverAt(u *unit) Instant {
+	quiet := max(u.promised, u.since+c.cfg.promiseSpan(), c.born+c.cfg.promiseSpan())
+	if !u.claimed && c.now >= u.forced {
+		quiet = max(quiet, c.born+c.cfg.StartGrace)
+	}
+	rank := 1
+	for _, n := range u.grant.Candidates {
+		if n < c.cfg.Self && n != u.grant.Primary {
+			rank++
+		}
+	}
+	return quiet + Instant(rank)*c.cfg.Lease/10
+}
+
+// answerHeartbeat promises what can be promised and refuses the rest with the
+// grant known here.
+func (c *Core) answerHeartbeat(from NodeID, m Message) {
+	answer := Message{Kind: MessagePromise, Boot: m.Boot, Seq: m.Seq}
+	for _, claim := range m.Claims {
+		u := c.named[claim.LUN]
+		if u == nil || claim.Grant.Primary != from {
+			answer.Claims = append(answer.Claims, Claim{LUN: claim.LUN})
+			continue
+		}
+		c.learn(u, claim.Grant)
+		if !c.canPromise(u, claim.Grant) {
+			answer.Claims = append(answer.Claims, Claim{claim.LUN, u.grant})
+			continue
+		}
+		u.promised = c.now + c.cfg.promiseSpan()
+		u.claimed = true
+	}
+	c.send(from, answer)
+}
+
+// canPromise reports whether a claim is of the newest grant and no request of
+// our own to take the logical unit is in the air (see the package comment, In
+// doubt).
+func (c *Core) canPromise(u *unit, claimed Grant) bool {
+	if claimed.Epoch == u.grant.Epoch && !claimed.Equal(u.grant) {
+		c.alarm(u, fmt.Sprintf("two grants of one epoch: %v here, %v claimed", u.grant, claimed))
+		return false
+	}
+	return claimed.Epoch == u.grant.Epoch && u.pending == nil
+}

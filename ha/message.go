@@ -1,0 +1,91 @@
+package ha
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// MessageKind says what a message between controllers is.
+type MessageKind uint8
+
+// Kinds of message.
+const (
+	// MessageHeartbeat: the sender is primary of Claims and asks for promises.
+	MessageHeartbeat MessageKind = iota + 1
+	// MessagePromise answers a heartbeat: the sender asks for none of its
+	// claims for a lease, except those in Claims, with the grants it knows.
+	MessagePromise
+	// MessageHandover asks the primary to hand the claims over to the sender.
+	MessageHandover
+	// MessageRelease: the sender has stopped serving the claims and will not
+	// serve them again in their epoch; the receiver may take them at once.
+	MessageRelease
+	// MessageRefuse answers MessageHandover: the claims stay where they are.
+	MessageRefuse
+	maxMessageKind = MessageRefuse
+)
+
+func (k MessageKind) String() string {
+	switch k {
+	case MessageHeartbeat:
+		return "heartbeat"
+	case MessagePromise:
+		return "promise"
+	case MessageHandover:
+		return "handover"
+	case MessageRelease:
+		return "release"
+	case MessageRefuse:
+		return "refuse"
+	}
+	return fmt.Sprintf("message kind %d", uint8(k))
+}
+
+// Message is what controllers say to each other about who serves.
+type Message struct {
+	Kind MessageKind `json:"kind"`
+	// Boot is the life of the controller that sent the heartbeat; a promise
+	// repeats it, so that an answer to an earlier life is not taken.
+	Boot uint64 `json:"boot,omitempty"`
+	// Seq numbers the heartbeats of a life; a promise repeats it.
+	Seq    uint64  `json:"seq,omitempty"`
+	Claims []Claim `json:"claims,omitempty"`
+	// Reason explains a refusal to the operator.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Claim is a logical unit with its grant as the sender knows it.
+type Claim struct {
+	LUN   string `json:"lun"`
+	Grant Grant  `json:"grant"`
+}
+
+// Encode gives the bytes for the wire.
+func (m Message) Encode() []byte {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic("ha: a message cannot be encoded: " + err.Error())
+	}
+	return b
+}
+
+// DecodeMessage reads what Encode wrote and refuses what it cannot have
+// written.
+func DecodeMessage(b []byte) (Message, error) {
+	var m Message
+	if err := json.Unmarshal(b, &m); err != nil {
+		return Message{}, fmt.Errorf("decoding a controller's message: %w", err)
+	}
+	if m.Kind < MessageHeartbeat || m.Kind > maxMessageKind {
+		return Message{}, fmt.Errorf("decoding a controller's message: kind %d is not 1 to %d", m.Kind, maxMessageKind)
+	}
+	if len(m.Claims) > MaxUnits {
+		return Message{}, fmt.Errorf("decoding a controller's message: %d claims, at most %d", len(m.Claims), MaxUnits)
+	}
+	for _, c := range m.Claims {
+		if err := c.Grant.Validate(); err != nil {
+			return Message{}, fmt.Errorf("decoding a controller's message: logical unit %q: %w", c.LUN, err)
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,113 @@
+package ha
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// TestScenariosTellTheirStory runs the stories in testdata: each command
+// changes the world, then what happened is compared with what is written
+// there. Run with -rewrite to write the stories anew, then read the diff.
+func TestScenariosTellTheirStory(t *testing.T) {
+	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
+		var w *world
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			if d.Cmd == "cluster" {
+				w = clusterFrom(t, d)
+				return ""
+			}
+			w.t = t
+			w.log.Reset()
+			if err := w.command(d); err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			return w.log.String()
+		})
+	})
+}
+
+// clusterFrom makes the world of a story.
+func clusterFrom(t *testing.T, d *datadriven.TestData) *world {
+	nodes, units, manual := 2, 1, d.HasArg("manual")
+	d.MaybeScanArgs(t, "nodes", &nodes)
+	d.MaybeScanArgs(t, "units", &units)
+	var cfg []UnitConfig
+	for i := range units {
+		cfg = append(cfg, UnitConfig{Name: fmt.Sprintf("lun%d", i), Automatic: !manual})
+	}
+	return newWorld(t, nodes, cfg)
+}
+
+// command carries out one line of a story: a verb, then node ids, then how
+// long to run afterwards ("for=600ms").
+func (w *world) command(d *datadriven.TestData) error {
+	var ids []NodeID
+	run := time.Duration(0)
+	for _, a := range d.CmdArgs {
+		switch {
+		case a.Key == "for":
+			v, err := time.ParseDuration(a.Vals[0])
+			if err != nil {
+				return err
+			}
+			run = v
+		case a.Key == "force":
+		default:
+			var id NodeID
+			if _, err := fmt.Sscan(a.Key, &id); err != nil || w.nodes[id] == nil {
+				return fmt.Errorf("%q is not a controller", a.Key)
+			}
+			ids = append(ids, id)
+		}
+	}
+	if err := w.verb(d, ids); err != nil {
+		return err
+	}
+	w.run(run)
+	if strings.TrimSpace(d.Input) == "state" || d.Cmd == "state" {
+		w.log.WriteString(w.describe())
+	}
+	return nil
+}
+
+func (w *world) verb(d *datadriven.TestData, ids []NodeID) error {
+	switch d.Cmd {
+	case "start":
+		for _, id := range ids {
+			w.start(id)
+		}
+	case "crash":
+		w.crash(ids[0])
+	case "pause":
+		w.nodes[ids[0]].paused = true
+	case "resume":
+		w.resume(ids[0])
+	case "cut":
+		w.sever(ids[0], ids[1])
+	case "heal":
+		w.heal(ids[0], ids[1])
+	case "arbiter-down":
+		w.arbiterDown = true
+	case "arbiter-up":
+		w.arbiterDown = false
+		w.announce()
+	case "cut-arbiter":
+		w.cutArbiter[ids[0]] = true
+	case "fence-fails":
+		w.fenceFails = true
+	case "fence-works":
+		w.fenceFails = false
+	case "promote":
+		w.step(w.nodes[ids[0]], Promote{LUN: "lun0", Force: d.HasArg("force")})
+	case "shutdown":
+		w.step(w.nodes[ids[0]], Shutdown{})
+	case "run", "state":
+	default:
+		return fmt.Errorf("unknown command %q", d.Cmd)
+	}
+	return nil
+}

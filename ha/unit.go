@@ -1,0 +1,96 @@
+package ha
+
+// unit is what one controller keeps about one logical unit.
+type unit struct {
+	cfg   UnitConfig
+	grant Grant // the newest known
+	// since is when the primary became the primary, as seen from here.
+	since Instant
+
+	// As primary.
+
+	promises map[NodeID]promise // newest of each peer
+	firstSeq uint64             // heartbeats before it did not claim this unit
+	urgent   bool               // promises are needed before the next beat
+	fencedIn uint64             // the epoch whose Unfenced was fenced
+	fencing  bool               // the action is not answered yet
+	fenceAt  Instant            // not again before it
+	drain    handover           // under way
+	released uint64             // the epoch given up by a handover
+	relAt    Instant            // when
+
+	// As follower.
+
+	promised Instant // no takeover before it
+	claimed  bool    // the primary was heard since it became primary
+	forced   Instant // until when the operator's force lasts
+
+	// Either way.
+
+	pending  *request // sent to the arbiter, outcome unknown
+	wantHold bool     // the next step needs the arbiter's lease
+
+	route        Route   // as last told
+	right        Instant // as last told
+	stalledSince Instant
+}
+
+// promise is a peer's word that it will not take over.
+type promise struct {
+	sent  Instant // when the heartbeat was sent that it answers
+	until Instant // the receiver may rely on it
+}
+
+// request is a compare-and-set whose outcome is not known.
+type request struct {
+	change Change
+	id     uint64 // of the batch
+	slot   int    // in the batch
+	doubt  bool   // the answer was lost
+	settle uint64 // the Settle that resolves the doubt
+}
+
+// handover is a planned move of the primary.
+type handover struct {
+	active   bool
+	to       NodeID // 0: to nobody in particular
+	deadline Instant
+}
+
+// newPrimary forgets what was true of the primary before.
+func (u *unit) newPrimary(now Instant, seq uint64) {
+	u.since = now
+	clear(u.promises)
+	u.firstSeq = seq + 1
+	u.urgent = true
+	u.claimed = false
+	u.forced = 0
+}
+
+// mustFence reports whether a controller has to be fenced before serving.
+func (u *unit) mustFence() bool {
+	return u.grant.Unfenced != 0 && u.fencedIn != u.grant.Epoch
+}
+
+// mayServe reports whether the grant, leaving time aside, lets self serve.
+func (u *unit) mayServe(self NodeID) bool {
+	return u.grant.Primary == self && u.released != u.grant.Epoch && !u.mustFence()
+}
+
+// mayBeAlone reports whether the grant, as it is or as a request under way may
+// have made it, has self as its only candidate.
+func (u *unit) mayBeAlone(self NodeID) bool {
+	return u.grant.Primary == self && u.grant.Alone() ||
+		u.pending != nil && u.pending.change.To.Primary == self && u.pending.change.To.Alone()
+}
+
+// mayHave reports whether n is a candidate, in the grant as it is or as a
+// request under way may have made it.
+func (u *unit) mayHave(n NodeID) bool {
+	return u.grant.Has(n) || u.pending != nil && u.pending.change.To.Has(n)
+}
+
+// needsHold reports whether the unit needs self to hold the arbiter's lease.
+func (u *unit) needsHold(self NodeID) bool {
+	return u.wantHold || u.mayBeAlone(self) && u.released != u.grant.Epoch
+}
