@@ -1,0 +1,139 @@
+package ctlconf
+
+import "strings"
+
+// Backend is what keeps the bytes of a logical unit.
+type Backend int
+
+// The backends of ctl.conf(5).
+const (
+	// BackendBlock is a file or a device node. It is the default.
+	BackendBlock Backend = iota
+	// BackendRAMDisk is memory.
+	BackendRAMDisk
+)
+
+var backends = []string{"block", "ramdisk"}
+
+// String gives the word of ctl.conf(5).
+func (b Backend) String() string { return backends[b] }
+
+// LUN is a logical unit.
+type LUN struct {
+	Item
+	// Name is unique in the cluster: it is the key under which the arbiter
+	// keeps the grant. For one defined in a target it is
+	// "<target>,lun,<number>".
+	Name    string
+	Backend Backend
+	// Path of the file or device node; "" for a ramdisk.
+	Path string
+	// Size in bytes; 0 takes the size of what is at Path.
+	Size uint64
+	// BlockSize in bytes, a power of two from 512 to 4096. Default 512.
+	BlockSize uint32
+	// CTLLUN is the number asked for in CTL's own list; -1 when not given.
+	CTLLUN int
+	// DeviceID is the text of the device identification page, at most 64
+	// bytes; "" derives it.
+	DeviceID string
+	// Serial is the unit serial number, at most 16 bytes; "" derives it.
+	Serial string
+	// Options are the options of ctladm(8) and Tandem's own.
+	Options LUNOptions
+}
+
+func (l *LUN) name() string { return l.Name }
+
+// Limits of CTL on text in INQUIRY data, in bytes.
+const (
+	maxSerial   = 16
+	maxDeviceID = 64
+)
+
+var lunSection = section[*LUN]{
+	name: "lun",
+	statements: map[string]statement[*LUN]{
+		"backend":   {params: "block|ramdisk", set: setBackend},
+		"blocksize": {params: "size", set: setBlockSize},
+		"ctl-lun": {params: "number", set: func(p *parser, l *LUN, a arguments) {
+			l.CTLLUN = int(p.number(a, 0, 0, 1<<16))
+		}},
+		"device-id": {params: "string", set: func(p *parser, l *LUN, a arguments) {
+			l.DeviceID = p.printable(a, 0, maxDeviceID)
+		}},
+		"device-type": {params: "type", set: setDeviceType},
+		"option":      {params: "name value", many: true, set: setLUNOption},
+		"path": {params: "path", set: func(p *parser, l *LUN, a arguments) {
+			l.Path = p.path(a, 0)
+		}},
+		"serial": {params: "string", set: func(p *parser, l *LUN, a arguments) {
+			l.Serial = p.printable(a, 0, maxSerial)
+		}},
+		"size": {params: "size", set: func(p *parser, l *LUN, a arguments) {
+			l.Size = p.size(a, 0)
+		}},
+	},
+}
+
+func newLUN(at Position) *LUN {
+	return &LUN{Item: Item{Position: at}, BlockSize: 512, CTLLUN: -1, Options: defaultLUNOptions()}
+}
+
+// openLUN is a lun outside a target.
+func openLUN(p *parser, c *Config, a arguments) {
+	l := newLUN(a.key.pos)
+	l.Name = p.word(a, 0, 255)
+	if strings.ContainsAny(l.Name, ", \t") {
+		p.errorf(a.pos(0), "lun %s, expected a name without space and comma", quote(l.Name))
+	}
+	lunSection.braces(p, l)
+	if old := c.LUN(l.Name); old != nil {
+		p.duplicate(a, &old.Item)
+		return
+	}
+	if p.room(len(c.LUNs), MaxItems, a) {
+		c.LUNs = append(c.LUNs, l)
+	}
+}
+
+func setBackend(p *parser, l *LUN, a arguments) {
+	switch p.choice(a, 0, "backend", backends...) {
+	case "block":
+		l.Backend = BackendBlock
+	case "ramdisk":
+		l.Backend = BackendRAMDisk
+	}
+}
+
+func setBlockSize(p *parser, l *LUN, a arguments) {
+	n, ok := expand(a.text(0))
+	if !ok || n < 512 || n > 4096 || n&(n-1) != 0 {
+		p.errorf(a.pos(0), "blocksize %s, expected 512, 1024, 2048 or 4096", quote(a.text(0)))
+		return
+	}
+	l.BlockSize = uint32(n)
+}
+
+// setDeviceType knows the words and numbers of ctl.conf(5); only direct access
+// block devices are served.
+func setDeviceType(p *parser, _ *LUN, a arguments) {
+	switch strings.ToLower(a.text(0)) {
+	case "disk", "direct", "0":
+		return
+	case "processor", "3", "cd", "cdrom", "dvd", "dvdrom", "5":
+		p.errorf(a.pos(0), "device-type %s is not supported yet, expected disk", quote(a.text(0)))
+	default:
+		p.errorf(a.pos(0), "device-type %s, expected disk", quote(a.text(0)))
+	}
+}
+
+// printable reads printable ASCII, as INQUIRY data holds (SPC-5 §4.3.1).
+func (p *parser) printable(a arguments, i, max int) string {
+	s := a.text(i)
+	if s == "" || len(s) > max || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		p.errorf(a.pos(i), "%s %s, expected 1 to %d printable ASCII characters", a.key.text, quote(s), max)
+		return ""
+	}
+	return s
+}
