@@ -1,0 +1,399 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+
+	"github.com/tandem-san/tandem/ha"
+)
+
+// Timing of the embedded members. A member that misses its leader's
+// heartbeats for the election timeout asks for votes.
+const (
+	heartbeat       = 50 * time.Millisecond
+	electionTimeout = 500 * time.Millisecond
+)
+
+// Limits of the embedded members.
+const (
+	// quotaBytes is the largest database; at it etcd refuses to write.
+	quotaBytes = 256 << 20
+	// maxRequestBytes is the largest transaction: embeddedChunk grants with
+	// the longest names fit.
+	maxRequestBytes = 4 << 20
+	// maxTxnOps is the most compares or puts in a transaction.
+	maxTxnOps = 2048
+	// keepRevisions is how much history survives compaction.
+	keepRevisions = "1000"
+	// snapshotEntries and catchUpEntries bound the raft log held in memory.
+	snapshotEntries = 500
+	catchUpEntries  = 200
+	// MaxMembers is the most members a cluster may have.
+	MaxMembers = 9
+)
+
+// Errors a caller may want to tell apart.
+var (
+	// ErrInUse: another process has the data directory open.
+	ErrInUse = errors.New("in use by another process")
+	// ErrDataLost: the cluster knows this member, but its data directory is
+	// empty. Starting it afresh could undo what it had agreed to.
+	ErrDataLost = errors.New("the cluster knows this member, but its data is gone")
+	// ErrStopped: the member has been closed or has stopped.
+	ErrStopped = errors.New("the arbiter member has stopped")
+)
+
+// Credentials are the files for mutual TLS 1.3. All members' certificates
+// come from one CA, are good for servers and clients, and bear ServerName as a
+// DNS name: who a peer is follows from that, not from its address.
+type Credentials struct {
+	// Cert, Key and CA are names of PEM files.
+	Cert, Key, CA string
+	// ServerName is the DNS name in every certificate of the cluster.
+	ServerName string
+}
+
+// Config describes an embedded member.
+type Config struct {
+	// Cluster is the cluster's name: 1 to 64 letters, digits, '.', '_', '-'.
+	Cluster string
+	// Self is this member's name, a key of Members.
+	Self string
+	// DataDir is created when missing. It is this member's memory: it must
+	// not be lost, copied or shared.
+	DataDir string
+	// Listen is the address for peers, IP:port; the one in Members when empty.
+	Listen string
+	// Members are the names and addresses (host:port) of all members, the
+	// same at each of them. An odd number, three as a rule.
+	Members map[string]string
+	// TLS is required.
+	TLS Credentials
+	// Log gets what the member has to say; required.
+	Log *slog.Logger
+}
+
+// Witness is the name of the member that serves no data. It asks for the
+// leadership whenever another member has it: then losing a controller does
+// not cost an election.
+const Witness = "w"
+
+// Member is an etcd member inside this process. Its methods may be called
+// from many goroutines.
+type Member struct {
+	cfg    Config
+	dir    *dataDir
+	etcd   *embed.Etcd
+	stop   context.CancelFunc
+	upkeep sync.WaitGroup
+	done   chan struct{}
+
+	closeOnce sync.Once
+	mu        sync.Mutex
+	err       error
+}
+
+// Start starts the member and returns when it runs here; it does not wait for
+// others (see Ready). It fails with ErrInUse when a process has the data
+// directory open and with ErrDataLost when the others know the member but the
+// directory is empty.
+func Start(cfg Config) (*Member, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	dir, err := openDataDir(cfg.DataDir, owner{Cluster: cfg.Cluster, Member: cfg.Self})
+	if err != nil {
+		return nil, err
+	}
+	e, err := embed.StartEtcd(cfg.embed())
+	if err != nil {
+		dir.close()
+		return nil, cfg.explain(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m := &Member{cfg: cfg, dir: dir, etcd: e, stop: stop, done: make(chan struct{})}
+	m.upkeep.Add(2)
+	go func() { defer m.upkeep.Done(); m.keep(ctx) }()
+	go func() { defer m.upkeep.Done(); m.watchServer(ctx) }()
+	return m, nil
+}
+
+// check refuses a Config that cannot work.
+func (cfg *Config) check() error {
+	if err := checkCluster(cfg.Cluster); err != nil {
+		return err
+	}
+	if cfg.DataDir == "" {
+		return errors.New("arbiter: no data directory given")
+	}
+	if cfg.Log == nil {
+		return errors.New("arbiter: no logger given")
+	}
+	if n := len(cfg.Members); n < 1 || n > MaxMembers {
+		return fmt.Errorf("arbiter: %d members, 1 to %d are accepted", n, MaxMembers)
+	}
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Members)) {
+		addr := cfg.Members[name]
+		if err := checkName("arbiter member", name); err != nil {
+			return err
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("arbiter member %s: address %q: %w", name, addr, err)
+		}
+		if other, dup := seen[addr]; dup {
+			return fmt.Errorf("arbiter members %s and %s have the same address %s", other, name, addr)
+		}
+		seen[addr] = name
+	}
+	if _, ok := cfg.Members[cfg.Self]; !ok {
+		return fmt.Errorf("arbiter: this member %q is not among the members %v", cfg.Self, slices.Sorted(maps.Keys(cfg.Members)))
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = cfg.Members[cfg.Self]
+	}
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil || net.ParseIP(host) == nil {
+		return fmt.Errorf("arbiter: listen address %q: want IP:port", cfg.Listen)
+	}
+	return cfg.TLS.check()
+}
+
+// check makes sure that the files are there and fit together.
+func (c Credentials) check() error {
+	if c.ServerName == "" {
+		return errors.New("arbiter: no TLS server name given")
+	}
+	info := c.tlsInfo()
+	if _, err := info.ServerConfig(); err != nil {
+		return fmt.Errorf("arbiter: TLS files %s, %s, %s: %w", c.Cert, c.Key, c.CA, err)
+	}
+	return nil
+}
+
+// tlsInfo turns the credentials into etcd's terms. A peer that connects is
+// known by the CA's signature, one connected to also by ServerName; neither
+// by its address.
+func (c Credentials) tlsInfo() transport.TLSInfo {
+	return transport.TLSInfo{
+		CertFile:            c.Cert,
+		KeyFile:             c.Key,
+		TrustedCAFile:       c.CA,
+		ClientCertAuth:      true,
+		ServerName:          c.ServerName,
+		SkipClientSANVerify: true,
+	}
+}
+
+func peerURL(addr string) url.URL { return url.URL{Scheme: "https", Host: addr} }
+
+// embed turns the Config into etcd's terms.
+func (cfg *Config) embed() *embed.Config {
+	e := embed.NewConfig()
+	e.Name = cfg.Self
+	e.Dir = cfg.DataDir
+	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(cfg.Log))
+	self := peerURL(cfg.Members[cfg.Self])
+	e.ListenPeerUrls = []url.URL{peerURL(cfg.Listen)}
+	e.AdvertisePeerUrls = []url.URL{self}
+	// Nothing listens for clients. Yet an address must be advertised: a
+	// member without one counts as not started, and etcd would then not
+	// notice that a member lost its data (bootstrap.go, isMemberBootstrapped).
+	e.ListenClientUrls = []url.URL{}
+	e.AdvertiseClientUrls = []url.URL{self}
+	e.EnableGRPCGateway = false
+	e.PeerTLSInfo = cfg.TLS.tlsInfo()
+	e.TlsMinVersion = "TLS1.3"
+
+	var initial []string
+	for _, name := range slices.Sorted(maps.Keys(cfg.Members)) {
+		u := peerURL(cfg.Members[name])
+		initial = append(initial, name+"="+u.String())
+	}
+	e.InitialCluster = strings.Join(initial, ",")
+	e.InitialClusterToken = cfg.Cluster
+	e.ClusterState = embed.ClusterStateFlagNew
+
+	e.TickMs = uint(heartbeat / time.Millisecond)
+	e.ElectionMs = uint(electionTimeout / time.Millisecond)
+	e.PreVote = true
+	e.SnapshotCount = snapshotEntries
+	e.SnapshotCatchUpEntries = catchUpEntries
+	e.QuotaBackendBytes = quotaBytes
+	e.MaxTxnOps = maxTxnOps
+	e.MaxRequestBytes = maxRequestBytes
+	e.AutoCompactionMode = embed.CompactorModeRevision
+	e.AutoCompactionRetention = keepRevisions
+	e.WarningApplyDuration = time.Second
+	e.WarningUnaryRequestDuration = time.Second
+	return e
+}
+
+// explain names the cause of a failed start in the user's terms.
+func (cfg *Config) explain(err error) error {
+	if strings.Contains(err.Error(), "has already been bootstrapped") {
+		return fmt.Errorf("arbiter member %s, data directory %s: %w; restore the directory, or remove the member from the cluster and add it again",
+			cfg.Self, cfg.DataDir, ErrDataLost)
+	}
+	return fmt.Errorf("start arbiter member %s: %w", cfg.Self, err)
+}
+
+// Ready is closed when the member has found a majority and joined it.
+func (m *Member) Ready() <-chan struct{} { return m.etcd.Server.ReadyNotify() }
+
+// Done is closed when the member no longer runs; Err then says why.
+func (m *Member) Done() <-chan struct{} { return m.done }
+
+// Err is nil while the member runs and after Close; otherwise why it stopped.
+func (m *Member) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// Store returns a Store that speaks for the controller through this member.
+// ttl is the life of its lease, 0 for DefaultTTL. Close it before the member.
+func (m *Member) Store(node ha.NodeID, ttl time.Duration) (*Store, error) {
+	select {
+	case <-m.done:
+		return nil, ErrStopped
+	default:
+	}
+	return newStore(storeConfig{
+		client: v3client.New(m.etcd.Server), cluster: m.cfg.Cluster, node: node, ttl: ttl,
+		chunk: embeddedChunk, kind: KindEmbedded, log: m.cfg.Log,
+	})
+}
+
+// watchServer closes done when the server ends, by itself or by Close.
+func (m *Member) watchServer(ctx context.Context) {
+	defer close(m.done)
+	var err error
+	select {
+	case <-m.etcd.Server.StopNotify():
+		err = ErrStopped
+	case e := <-m.etcd.Err():
+		err = fmt.Errorf("%w: %w", ErrStopped, e)
+	case <-ctx.Done():
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	m.mu.Lock()
+	m.err = fmt.Errorf("member %s: %w", m.cfg.Self, err)
+	m.mu.Unlock()
+	m.cfg.Log.Error("arbiter member stopped by itself", "member", m.cfg.Self, "err", err)
+}
+
+// stepDownTime is how long Close tries to give the leadership away.
+const stepDownTime = 300 * time.Millisecond
+
+// Close stops the member, within about a second even when no majority is
+// reached, and returns when all is released. A leader first tries to hand
+// over. It is safe to call more than once.
+func (m *Member) Close() error {
+	m.closeOnce.Do(func() {
+		m.stop()
+		m.upkeep.Wait()
+		m.stepDown()
+		m.etcd.Server.HardStop()
+		m.etcd.Close()
+		m.dir.close()
+	})
+	return nil
+}
+
+// stepDown gives the leadership to another member that answers.
+func (m *Member) stepDown() {
+	s := m.etcd.Server
+	if s.Leader() != s.MemberID() || len(s.Cluster().Members()) < 2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stepDownTime)
+	defer cancel()
+	for _, p := range s.Cluster().Members() {
+		if p.ID == s.MemberID() || p.IsLearner {
+			continue
+		}
+		tctx, tcancel := context.WithTimeout(ctx, stepDownTime/2)
+		err := s.MoveLeader(tctx, uint64(s.MemberID()), uint64(p.ID))
+		tcancel()
+		if err == nil {
+			return
+		}
+	}
+}
+
+// keepInterval is how often the member looks after itself.
+const keepInterval = time.Second
+
+// keep looks after the member's place in the cluster until ctx ends: it
+// records a changed address, and the witness keeps the leadership.
+func (m *Member) keep(ctx context.Context) {
+	c := v3client.New(m.etcd.Server)
+	defer c.Close()
+	t := time.NewTicker(keepInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		m.recordAddress(ctx, c)
+		if m.cfg.Self == Witness {
+			m.lead(ctx, c)
+		}
+	}
+}
+
+// recordAddress makes the cluster's record of this member's address match the
+// Config. The others dial what the record says.
+func (m *Member) recordAddress(ctx context.Context, c *clientv3.Client) {
+	u := peerURL(m.cfg.Members[m.cfg.Self])
+	want := u.String()
+	self := m.etcd.Server.Cluster().Member(m.etcd.Server.MemberID())
+	if self == nil || slices.Equal(self.PeerURLs, []string{want}) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepInterval)
+	defer cancel()
+	if _, err := c.MemberUpdate(ctx, uint64(self.ID), []string{want}); err == nil {
+		m.cfg.Log.Info("arbiter member moved", "member", m.cfg.Self, "from", self.PeerURLs, "to", want)
+	}
+}
+
+// lead asks the leader to hand over to this member. A transfer stops writes
+// until it is done or has timed out, so this member asks only when a
+// linearizable read has shown that the leader hears it and that it is up to
+// date.
+func (m *Member) lead(ctx context.Context, c *clientv3.Client) {
+	s := m.etcd.Server
+	leader := s.Lead()
+	if leader == 0 || leader == uint64(s.MemberID()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, electionTimeout)
+	defer cancel()
+	if _, err := c.Get(ctx, "\x00"); err != nil || s.Lead() != leader {
+		return
+	}
+	if err := s.MoveLeader(ctx, leader, uint64(s.MemberID())); err != nil {
+		m.cfg.Log.Debug("leadership not moved to the witness", "err", err)
+	}
+}
