@@ -3,6 +3,7 @@ package ha
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sort"
 	"strings"
@@ -27,9 +28,16 @@ type world struct {
 	cutArbiter  map[NodeID]bool
 	state       State
 	leases      map[NodeID]Instant
+	tickets     map[NodeID]int
 	epochs      map[string]uint64
 	fenceFails  bool
+	fenceIsVain bool // says that it worked, and did nothing
 	lifetimes   uint64
+
+	// rough, when not nil, makes the network and the arbiter unpleasant:
+	// delays, losses, doubles, answers that are lost after the work was done.
+	rough *rand.Rand
+	drift map[NodeID]float64 // rate of a controller's clock; 1 when absent
 }
 
 type worldNode struct {
@@ -66,7 +74,7 @@ func newWorld(t *testing.T, nodes int, units []UnitConfig) *world {
 		nodes: map[NodeID]*worldNode{}, cut: map[[2]NodeID]bool{},
 		cutArbiter: map[NodeID]bool{},
 		state:      State{Grants: map[string]Grant{}, Holders: map[NodeID]bool{}},
-		leases:     map[NodeID]Instant{}, epochs: map[string]uint64{},
+		leases:     map[NodeID]Instant{}, tickets: map[NodeID]int{}, epochs: map[string]uint64{},
 	}
 	for i := 1; i <= nodes; i++ {
 		w.nodes[NodeID(i)] = &worldNode{id: NodeID(i)}
@@ -90,7 +98,7 @@ func (w *world) start(id NodeID) {
 	core, err := New(Config{
 		Self: id, Boot: w.lifetimes, Peers: peers, Units: units,
 		Heartbeat: DefaultHeartbeat, Lease: DefaultLease, StartGrace: DefaultStartGrace, Stall: DefaultStall,
-	}, w.now)
+	}, w.clock(id))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -202,6 +210,8 @@ func (w *world) takeDue() []delivery {
 func (w *world) deliver(d delivery) {
 	n := w.nodes[d.node]
 	switch {
+	case d.node == 0: // at the arbiter
+		d.do(nil)
 	case n.core == nil || n.life != d.life:
 	case n.paused:
 		n.missed = append(n.missed, d)
@@ -226,7 +236,7 @@ func (w *world) step(n *worldNode, e Event) {
 		return
 	}
 	life := n.life
-	for _, a := range n.core.Step(w.now, e) {
+	for _, a := range n.core.Step(w.clock(n.id), e) {
 		if n.life != life {
 			return
 		}
@@ -242,23 +252,16 @@ func (w *world) carryOut(n *worldNode, a Action) {
 			w.t.Fatalf("a core sent what it cannot read: %v", err)
 		}
 		if !w.cut[link(n.id, a.To)] && w.nodes[a.To].core != nil {
-			w.later(a.To, worldLatency, func(to *worldNode) { w.step(to, Received{n.id, m}) })
+			w.mail(n.id, a.To, m)
 		}
 	case AskChange:
-		w.askArbiter(n, func() func(*worldNode) {
-			grants := w.apply(a.Changes)
-			return func(n *worldNode) { w.step(n, Changed{a.ID, grants}) }
-		}, func(n *worldNode) { w.step(n, ChangeLost{a.ID}) })
+		w.change(n, a)
 	case Settle:
 		w.settle(n)
 	case Hold:
 		n.hold, n.renew = a, w.now
 		if !a.On {
-			w.askArbiter(n, func() func(*worldNode) {
-				delete(w.leases, n.id)
-				w.announce()
-				return func(*worldNode) {}
-			}, nil)
+			w.dropLease(n)
 		}
 	case Fence:
 		w.fence(n, a)
@@ -280,28 +283,81 @@ func (w *world) carryOut(n *worldNode, a Action) {
 	}
 }
 
+// mail carries a message: in a rough world late, never, or twice.
+func (w *world) mail(from, to NodeID, m Message) {
+	copies, delay := 1, worldLatency
+	if w.rough != nil {
+		if w.rough.IntN(20) == 0 {
+			copies = w.rough.IntN(3)
+		}
+		if w.rough.IntN(4) == 0 {
+			delay += time.Duration(w.rough.IntN(500)) * time.Millisecond
+		}
+	}
+	for range copies {
+		w.later(to, delay, func(n *worldNode) { w.step(n, Received{from, m}) })
+		delay += 7 * time.Millisecond
+	}
+}
+
+// clock is what a controller's own clock shows.
+func (w *world) clock(id NodeID) Instant {
+	if rate, ok := w.drift[id]; ok {
+		return Instant(float64(w.now) * rate)
+	}
+	return w.now
+}
+
 func (w *world) tell(id NodeID, format string, args ...any) {
 	fmt.Fprintf(&w.log, "%7v  %d  %s\n", w.now, id, fmt.Sprintf(format, args...))
 }
 
-// askArbiter runs a request at the arbiter, half a trip away, and its answer
-// here after the other half; an arbiter that cannot be reached is noticed
-// after a second.
+// askArbiter carries a request to the arbiter, which serves it whatever has
+// become of the sender meanwhile, and the answer back. A request or answer that
+// is lost is noticed after a second.
 func (w *world) askArbiter(n *worldNode, serve func() func(*worldNode), lost func(*worldNode)) {
-	if w.arbiterDown || w.cutArbiter[n.id] {
-		if lost != nil {
-			w.later(n.id, time.Second, lost)
-		}
-		return
+	there, loseAnswer := arbiterTrip/2, false
+	if w.rough != nil && w.rough.IntN(4) == 0 {
+		there += time.Duration(w.rough.IntN(900)) * time.Millisecond
+		loseAnswer = w.rough.IntN(2) == 0
 	}
-	w.later(n.id, arbiterTrip/2, func(*worldNode) {
+	life, sent := n.life, w.now
+	back := func(after time.Duration, do func(*worldNode)) {
+		if do != nil {
+			w.queue = append(w.queue, delivery{w.now + after, n.id, life, do})
+		}
+	}
+	w.queue = append(w.queue, delivery{at: w.now + there, do: func(*worldNode) {
+		if w.arbiterDown || w.cutArbiter[n.id] {
+			back(sent+time.Second-w.now, lost)
+			return
+		}
 		answer := serve()
-		w.later(n.id, arbiterTrip/2, answer)
-	})
+		if loseAnswer {
+			back(sent+time.Second-w.now, lost)
+			return
+		}
+		back(arbiterTrip/2, answer)
+	}})
+}
+
+// change runs a compare-and-set, unless a Settle of the same controller came
+// first.
+func (w *world) change(n *worldNode, a AskChange) {
+	ticket := w.tickets[n.id]
+	lost := func(n *worldNode) { w.step(n, ChangeLost{a.ID}) }
+	w.askArbiter(n, func() func(*worldNode) {
+		if w.tickets[n.id] != ticket {
+			return lost
+		}
+		grants := w.apply(a.Changes)
+		return func(n *worldNode) { w.step(n, Changed{a.ID, grants}) }
+	}, lost)
 }
 
 func (w *world) settle(n *worldNode) {
 	w.askArbiter(n, func() func(*worldNode) {
+		w.tickets[n.id]++
 		s := w.snapshot()
 		return func(n *worldNode) { w.step(n, Settled{s}) }
 	}, func(n *worldNode) { w.settle(n) })
@@ -309,7 +365,7 @@ func (w *world) settle(n *worldNode) {
 
 func (w *world) fence(n *worldNode, a Fence) {
 	w.later(n.id, fenceDuration, func(n *worldNode) {
-		if !w.fenceFails && w.nodes[a.Node].core != nil {
+		if !w.fenceFails && !w.fenceIsVain && w.nodes[a.Node].core != nil {
 			w.tell(n.id, "%s: fence kills controller %d", a.LUN, a.Node)
 			w.crash(a.Node)
 		}
@@ -356,12 +412,25 @@ func (w *world) announce() {
 	}
 }
 
+// dropLease gives the lease up. A renewal that is still on its way must not
+// take it again: the node's requests reach the arbiter in order.
+func (w *world) dropLease(n *worldNode) {
+	generation := n.hold.Generation
+	w.askArbiter(n, func() func(*worldNode) {
+		if n.hold.Generation == generation {
+			delete(w.leases, n.id)
+			w.announce()
+		}
+		return nil
+	}, nil)
+}
+
 func (w *world) renewLease(n *worldNode) {
 	if !n.hold.On || w.now < n.renew {
 		return
 	}
 	n.renew = w.now + arbiterLease/4
-	sent, generation := w.now, n.hold.Generation
+	sent, generation := w.clock(n.id), n.hold.Generation
 	w.askArbiter(n, func() func(*worldNode) {
 		w.leases[n.id] = w.now + arbiterLease
 		s := w.snapshot()
@@ -383,7 +452,7 @@ func (w *world) expireLeases() {
 
 // serving reports whether a node may serve a logical unit at this instant.
 func (w *world) serving(n *worldNode, lun string) bool {
-	return n.core != nil && n.routes[lun].Kind == RouteServe && n.rights[lun] > w.now
+	return n.core != nil && n.routes[lun].Kind == RouteServe && n.rights[lun] > w.clock(n.id)
 }
 
 func (w *world) check() {
