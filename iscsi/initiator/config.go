@@ -1,6 +1,7 @@
 package initiator
 
 import (
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -40,7 +41,7 @@ type Config struct {
 	InitiatorName string
 	// ISID is this side's part of the session identifier. A second session
 	// with the same initiator name, ISID and target portal group ends the
-	// first (RFC 7143 §6.3.5).
+	// first (RFC 7143 §6.3.5). Zero: RandomISID.
 	ISID iscsi.ISID
 	// CHAP, when set, is how this side authenticates itself. Mutual, when
 	// set, demands that the target authenticates itself too.
@@ -98,6 +99,15 @@ const (
 	minSegment          = 512
 )
 
+// RandomISID draws an ISID of the random format (RFC 7143 §11.12.5). To come
+// back as the same initiator port, an initiator uses one again.
+func RandomISID() (id iscsi.ISID) {
+	const formatRandom = 0x80
+	_, _ = rand.Read(id[:]) // it does not fail
+	id[0] = formatRandom
+	return id
+}
+
 // withDefaults fills in the defaults and refuses what makes no sense.
 func (c Config) withDefaults() (Config, error) {
 	setInt := func(p *int, v int) {
@@ -118,6 +128,9 @@ func (c Config) withDefaults() (Config, error) {
 	setDuration(&c.PingInterval, defaultPing)
 	setDuration(&c.PingTimeout, defaultPing)
 	setDuration(&c.AbortTimeout, defaultPing)
+	if c.ISID == (iscsi.ISID{}) {
+		c.ISID = RandomISID()
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
