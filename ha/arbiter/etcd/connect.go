@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -55,7 +56,7 @@ func Connect(cfg ClientConfig) (*Store, error) {
 		DialTimeout:          attemptTimeout,
 		DialKeepAliveTime:    pingInterval,
 		DialKeepAliveTimeout: pingTimeout,
-		Logger:               newZap(cfg.Log),
+		Logger:               newZap(cfg.Log, new(atomic.Bool)),
 	}
 	if secure {
 		if c.TLS, err = cfg.tls(); err != nil {

@@ -11,12 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.uber.org/zap"
 
 	"github.com/tandem-san/tandem/ha"
 )
@@ -87,20 +88,16 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Witness is the name of the member that serves no data. It asks for the
-// leadership whenever another member has it: then losing a controller does
-// not cost an election.
-const Witness = "w"
-
 // Member is an etcd member inside this process. Its methods may be called
 // from many goroutines.
 type Member struct {
-	cfg    Config
-	dir    *dataDir
-	etcd   *embed.Etcd
-	stop   context.CancelFunc
-	upkeep sync.WaitGroup
-	done   chan struct{}
+	cfg     Config
+	dir     *dataDir
+	etcd    *embed.Etcd
+	stop    context.CancelFunc
+	upkeep  sync.WaitGroup
+	done    chan struct{}
+	closing atomic.Bool
 
 	closeOnce sync.Once
 	mu        sync.Mutex
@@ -119,13 +116,13 @@ func Start(cfg Config) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := embed.StartEtcd(cfg.embed())
-	if err != nil {
+	ctx, stop := context.WithCancel(context.Background())
+	m := &Member{cfg: cfg, dir: dir, stop: stop, done: make(chan struct{})}
+	if m.etcd, err = embed.StartEtcd(cfg.embed(newZap(cfg.Log, &m.closing))); err != nil {
+		stop()
 		dir.close()
 		return nil, cfg.explain(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	m := &Member{cfg: cfg, dir: dir, etcd: e, stop: stop, done: make(chan struct{})}
 	m.upkeep.Add(2)
 	go func() { defer m.upkeep.Done(); m.keep(ctx) }()
 	go func() { defer m.upkeep.Done(); m.watchServer(ctx) }()
@@ -202,11 +199,11 @@ func (c Credentials) tlsInfo() transport.TLSInfo {
 func peerURL(addr string) url.URL { return url.URL{Scheme: "https", Host: addr} }
 
 // embed turns the Config into etcd's terms.
-func (cfg *Config) embed() *embed.Config {
+func (cfg *Config) embed(log *zap.Logger) *embed.Config {
 	e := embed.NewConfig()
 	e.Name = cfg.Self
 	e.Dir = cfg.DataDir
-	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(cfg.Log))
+	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log)
 	self := peerURL(cfg.Members[cfg.Self])
 	e.ListenPeerUrls = []url.URL{peerURL(cfg.Listen)}
 	e.AdvertisePeerUrls = []url.URL{self}
@@ -308,6 +305,7 @@ const stepDownTime = 300 * time.Millisecond
 // over. It is safe to call more than once.
 func (m *Member) Close() error {
 	m.closeOnce.Do(func() {
+		m.closing.Store(true)
 		m.stop()
 		m.upkeep.Wait()
 		m.stepDown()
@@ -336,64 +334,5 @@ func (m *Member) stepDown() {
 		if err == nil {
 			return
 		}
-	}
-}
-
-// keepInterval is how often the member looks after itself.
-const keepInterval = time.Second
-
-// keep looks after the member's place in the cluster until ctx ends: it
-// records a changed address, and the witness keeps the leadership.
-func (m *Member) keep(ctx context.Context) {
-	c := v3client.New(m.etcd.Server)
-	defer c.Close()
-	t := time.NewTicker(keepInterval)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		m.recordAddress(ctx, c)
-		if m.cfg.Self == Witness {
-			m.lead(ctx, c)
-		}
-	}
-}
-
-// recordAddress makes the cluster's record of this member's address match the
-// Config. The others dial what the record says.
-func (m *Member) recordAddress(ctx context.Context, c *clientv3.Client) {
-	u := peerURL(m.cfg.Members[m.cfg.Self])
-	want := u.String()
-	self := m.etcd.Server.Cluster().Member(m.etcd.Server.MemberID())
-	if self == nil || slices.Equal(self.PeerURLs, []string{want}) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, keepInterval)
-	defer cancel()
-	if _, err := c.MemberUpdate(ctx, uint64(self.ID), []string{want}); err == nil {
-		m.cfg.Log.Info("arbiter member moved", "member", m.cfg.Self, "from", self.PeerURLs, "to", want)
-	}
-}
-
-// lead asks the leader to hand over to this member. A transfer stops writes
-// until it is done or has timed out, so this member asks only when a
-// linearizable read has shown that the leader hears it and that it is up to
-// date.
-func (m *Member) lead(ctx context.Context, c *clientv3.Client) {
-	s := m.etcd.Server
-	leader := s.Lead()
-	if leader == 0 || leader == uint64(s.MemberID()) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, electionTimeout)
-	defer cancel()
-	if _, err := c.Get(ctx, "\x00"); err != nil || s.Lead() != leader {
-		return
-	}
-	if err := s.MoveLeader(ctx, leader, uint64(s.MemberID())); err != nil {
-		m.cfg.Log.Debug("leadership not moved to the witness", "err", err)
 	}
 }
