@@ -70,7 +70,8 @@ type EtcdArbiter struct {
 	Item
 	// Endpoints are URLs such as https://192.0.2.1:2379, at least one.
 	Endpoints []string
-	// Certificate, Key and CA are paths of PEM files; "" where not given.
+	// Certificate, Key and CA are paths of PEM files, "" where not given; in
+	// the file they may be relative to it.
 	Certificate, Key, CA string
 }
 
@@ -91,12 +92,12 @@ var embeddedSection = section[*EmbeddedArbiter]{
 var etcdSection = section[*EtcdArbiter]{
 	name: "arbiter etcd",
 	statements: map[string]statement[*EtcdArbiter]{
-		"ca": {params: "path", set: func(p *parser, e *EtcdArbiter, a arguments) { e.CA = p.path(a, 0) }},
+		"ca": {params: "path", set: func(p *parser, e *EtcdArbiter, a arguments) { e.CA = p.near(a, 0) }},
 		"certificate": {params: "path", set: func(p *parser, e *EtcdArbiter, a arguments) {
-			e.Certificate = p.path(a, 0)
+			e.Certificate = p.near(a, 0)
 		}},
 		"endpoint": {params: "url", many: true, set: addEndpoint},
-		"key":      {params: "path", set: func(p *parser, e *EtcdArbiter, a arguments) { e.Key = p.path(a, 0) }},
+		"key":      {params: "path", set: func(p *parser, e *EtcdArbiter, a arguments) { e.Key = p.near(a, 0) }},
 	},
 }
 

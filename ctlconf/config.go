@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// Limits of a file.
+// Limits of a file. Sections need none on their depth: none of the grammar's
+// stands inside itself.
 const (
 	// MaxFileSize is the largest file, in bytes.
 	MaxFileSize = 4 << 20
-	// MaxNesting is how many sections may stand inside one another.
-	MaxNesting = 8
 	// MaxWordLength is the longest word or string, in bytes.
 	MaxWordLength = 4096
 	// MaxErrors is how many errors, and how many warnings, are reported.
@@ -23,6 +22,9 @@ const (
 	MaxPortalGroups = 255
 	// MaxLUN is the largest LUN number in a target (CTL's MAX_LUNS, less one).
 	MaxLUN = 1023
+	// MaxSocketPath is the longest path of a unix socket, in bytes (that of
+	// FreeBSD, the shorter one).
+	MaxSocketPath = 103
 	// MaxNodeID is the largest id of a controller.
 	MaxNodeID = 8
 )
@@ -184,7 +186,9 @@ var configSection = section[*Config]{
 		}},
 		"portal-group": {params: "name", many: true, open: openPortalGroup},
 		"socket": {params: "path", set: func(p *parser, c *Config, a arguments) {
-			c.Socket = p.path(a, 0)
+			if c.Socket = p.path(a, 0); len(c.Socket) > MaxSocketPath {
+				p.errorf(a.pos(0), "socket path of %d bytes, expected at most %d", len(c.Socket), MaxSocketPath)
+			}
 		}},
 		"target": {params: "name", many: true, open: openTarget},
 		"timeout": {params: "seconds", set: func(p *parser, c *Config, a arguments) {

@@ -59,7 +59,8 @@ type HA struct {
 	Listen netip.AddrPort
 	// Peers are the other controllers, in the order of the file; at least one.
 	Peers []Peer
-	// Certificate, Key and CA are paths of PEM files.
+	// Certificate, Key and CA are paths of PEM files; in the file they may be
+	// relative to it.
 	Certificate, Key, CA string
 	// Heartbeat is how often the primary sends one; default 100 ms.
 	Heartbeat time.Duration
@@ -91,16 +92,16 @@ var haSection = section[*HA]{
 	name: "ha",
 	statements: map[string]statement[*HA]{
 		"arbiter": {params: "embedded|etcd|none", set: setArbiter, open: openArbiter},
-		"ca":      {params: "path", set: func(p *parser, h *HA, a arguments) { h.CA = p.path(a, 0) }},
+		"ca":      {params: "path", set: func(p *parser, h *HA, a arguments) { h.CA = p.near(a, 0) }},
 		"certificate": {params: "path", set: func(p *parser, h *HA, a arguments) {
-			h.Certificate = p.path(a, 0)
+			h.Certificate = p.near(a, 0)
 		}},
 		"cluster": {params: "name", set: func(p *parser, h *HA, a arguments) { h.Cluster = p.label(a, 0) }},
 		"heartbeat": {params: "time", set: func(p *parser, h *HA, a arguments) {
 			h.Heartbeat = p.duration(a, 0, minHeartbeat, maxHeartbeat)
 		}},
 		"id":  {params: "number", set: func(p *parser, h *HA, a arguments) { h.ID = p.nodeID(a, 0) }},
-		"key": {params: "path", set: func(p *parser, h *HA, a arguments) { h.Key = p.path(a, 0) }},
+		"key": {params: "path", set: func(p *parser, h *HA, a arguments) { h.Key = p.near(a, 0) }},
 		"lease": {params: "time", set: func(p *parser, h *HA, a arguments) {
 			h.Lease = p.duration(a, 0, minLease, maxLease)
 		}},

@@ -76,25 +76,28 @@ var lunSection = section[*LUN]{
 	},
 }
 
-func newLUN(at Position) *LUN {
-	return &LUN{Item: Item{Position: at}, BlockSize: 512, CTLLUN: -1, Options: defaultLUNOptions()}
+// lun reads the section of a logical unit, whatever it stands in.
+func (p *parser) lun(a arguments) *LUN {
+	p.room(p.luns, MaxItems, a)
+	p.luns++
+	l := &LUN{Item: Item{Position: a.key.pos}, BlockSize: 512, CTLLUN: -1, Options: defaultLUNOptions()}
+	lunSection.braces(p, l)
+	return l
 }
 
 // openLUN is a lun outside a target.
 func openLUN(p *parser, c *Config, a arguments) {
-	l := newLUN(a.key.pos)
-	l.Name = p.word(a, 0, 255)
-	if strings.ContainsAny(l.Name, ", \t") {
-		p.errorf(a.pos(0), "lun %s, expected a name without space and comma", quote(l.Name))
+	name := p.word(a, 0, 255)
+	if strings.ContainsAny(name, ", \t") {
+		p.errorf(a.pos(0), "lun %s, expected a name without space and comma", quote(name))
 	}
-	lunSection.braces(p, l)
+	l := p.lun(a)
+	l.Name = name
 	if old := c.LUN(l.Name); old != nil {
 		p.duplicate(a, &old.Item)
 		return
 	}
-	if p.room(len(c.LUNs), MaxItems, a) {
-		c.LUNs = append(c.LUNs, l)
-	}
+	c.LUNs = append(c.LUNs, l)
 }
 
 func setBackend(p *parser, l *LUN, a arguments) {

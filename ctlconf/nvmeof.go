@@ -34,7 +34,7 @@ var controllerSection = section[*nvme]{
 func ignore(*parser, *nvme, arguments) {}
 
 func openNamespace(p *parser, _ *nvme, a arguments) {
-	lunSection.braces(p, newLUN(a.key.pos))
+	p.lun(a)
 }
 
 func openTransportGroup(p *parser, _ *Config, a arguments) {

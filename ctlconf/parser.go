@@ -13,8 +13,8 @@ type parser struct {
 	lex  *lexer
 	tok  token // the next token
 	last token // the one taken before
-	// depth counts open sections.
-	depth int
+	// luns counts sections of logical units.
+	luns int
 	// hidden is a line on which words may be part of a secret: none of them is
 	// repeated in a message.
 	hidden int
@@ -36,6 +36,9 @@ func newParser(file string, src []byte) *parser {
 // nothing more to take.
 func (p *parser) take() token {
 	p.last = p.tok
+	if p.tok.text == "chap" || p.tok.text == "chap-mutual" {
+		p.hidden = p.tok.pos.Line
+	}
 	if p.full {
 		p.tok = token{kind: tokenEOF, pos: p.tok.pos}
 	} else {
@@ -141,13 +144,6 @@ func (s *section[T]) file(p *parser, item T) {
 // up to and including the closing one.
 func (s *section[T]) braces(p *parser, item T) {
 	opened := p.last.pos
-	if p.depth == MaxNesting {
-		p.errorf(opened, "more than %d sections inside one another", MaxNesting)
-		p.skipBraces()
-		return
-	}
-	p.depth++
-	defer func() { p.depth-- }()
 	seen := make(map[string]Position)
 	for !p.tok.is(tokenClose) {
 		if p.tok.is(tokenEOF) {

@@ -17,8 +17,12 @@ func resolve(r *reporter, c *Config) {
 			g.DiscoveryAuthGroup = r.authGroup(c, g.discovery, "discovery-auth-group")
 		}
 	}
+	luns := make(map[string]*LUN, len(c.LUNs))
+	for _, l := range c.LUNs {
+		luns[l.Name] = l
+	}
 	for _, t := range c.Targets {
-		resolveTarget(r, c, t)
+		resolveTarget(r, c, t, luns)
 	}
 	slices.SortStableFunc(c.LUNs, func(a, b *LUN) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
@@ -29,7 +33,9 @@ func resolve(r *reporter, c *Config) {
 	}
 }
 
-func resolveTarget(r *reporter, c *Config, t *Target) {
+// resolveTarget resolves what a target refers to; luns are those defined
+// outside targets.
+func resolveTarget(r *reporter, c *Config, t *Target, luns map[string]*LUN) {
 	switch {
 	case t.auth.IsValid() && t.own != nil:
 		r.errorf(t.auth.Position, "auth-group together with rules of the target's own (line %d), expected one or the other", t.own.Line)
@@ -61,9 +67,9 @@ func resolveTarget(r *reporter, c *Config, t *Target) {
 		m := &t.LUNs[i]
 		if m.LUN != nil {
 			c.LUNs = append(c.LUNs, m.LUN)
-		} else if m.LUN = c.LUN(m.ref.name); m.LUN == nil {
+		} else if m.LUN = luns[m.ref.name]; m.LUN == nil {
 			r.errorf(m.ref.Position, "lun %s is not defined, expected the name of one defined outside targets", quote(m.ref.name))
-			m.LUN = newLUN(m.Position)
+			m.LUN = &LUN{Item: Item{Position: m.Position}}
 		}
 	}
 }

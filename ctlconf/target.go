@@ -136,9 +136,7 @@ func openTargetLUN(p *parser, t *Target, a arguments) {
 	if len(a.words) > 1 {
 		p.errorf(a.pos(1), "lun %s has both a name and a section, expected one of them", quote(a.text(0)))
 	}
-	l := newLUN(a.key.pos)
-	lunSection.braces(p, l)
-	t.mapLUN(p, a, LUNMapping{LUN: l})
+	t.mapLUN(p, a, LUNMapping{LUN: p.lun(a)})
 }
 
 func (t *Target) mapLUN(p *parser, a arguments, m LUNMapping) {

@@ -20,6 +20,7 @@ func validate(r *reporter, c *Config) {
 	for _, l := range c.LUNs {
 		validateLUN(r, l)
 	}
+	validateIdentities(r, c)
 	if len(c.ISNS.Servers) > 0 {
 		r.warnf(c.At("isns-server"), "isns-server has no effect: iSNS registration is not supported yet")
 	}
@@ -165,6 +166,34 @@ func validateLUN(r *reporter, l *LUN) {
 	}
 	if o.UnmapBlockSize%uint64(l.BlockSize) != 0 || o.UnmapBlockOffset%uint64(l.BlockSize) != 0 {
 		r.errorf(l.At("option ublocksize"), "option ublocksize or ublockoffset, expected multiples of the blocksize %d", l.BlockSize)
+	}
+}
+
+// validateIdentities finds what must tell logical units apart and does not: a
+// path under two of them is two writers that know nothing of each other, and
+// initiators take two disks with one identity for two paths to the same disk.
+func validateIdentities(r *reporter, c *Config) {
+	type identity struct{ keyword, value string }
+	first := make(map[identity]*LUN)
+	for _, l := range c.LUNs {
+		for _, i := range []identity{
+			{"path", l.Path},
+			{"serial", l.Serial},
+			{"device-id", l.DeviceID},
+			{"option scsiname", l.Options.SCSIName},
+			{"option eui", string(l.Options.EUI)},
+			{"option naa", string(l.Options.NAA)},
+			{"option uuid", string(l.Options.UUID)},
+		} {
+			old, taken := first[i]
+			switch {
+			case i.value == "":
+			case taken:
+				r.errorf(l.At(i.keyword), "%s of lun %s is that of lun %s too (line %d), expected another", i.keyword, quote(l.Name), quote(old.Name), old.At(i.keyword).Line)
+			default:
+				first[i] = l
+			}
+		}
 	}
 }
 

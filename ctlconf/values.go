@@ -3,6 +3,7 @@ package ctlconf
 import (
 	"math"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,20 @@ func (p *parser) path(a arguments, i int) string {
 		return ""
 	}
 	return s
+}
+
+// near reads a path that, when relative, begins at the directory of the file it
+// stands in: a directory with a file and its certificates can be moved.
+func (p *parser) near(a arguments, i int) string {
+	s := a.text(i)
+	if s == "" {
+		p.errorf(a.pos(i), "%s is empty, expected a path", a.key.text)
+		return ""
+	}
+	if strings.HasPrefix(s, "/") {
+		return s
+	}
+	return path.Join(path.Dir(p.file), s)
 }
 
 // choice reads one of some words.

@@ -29,7 +29,8 @@ type Witness struct {
 	Cluster string
 	// Name of this witness among the members of the arbiter.
 	Name string
-	// Certificate, Key and CA are paths of PEM files.
+	// Certificate, Key and CA are paths of PEM files; in the file they may be
+	// relative to it.
 	Certificate, Key, CA string
 	// Arbiter is this member and the others.
 	Arbiter EmbeddedArbiter
@@ -75,12 +76,12 @@ var witnessSection = section[*Witness]{
 	name: "witness",
 	statements: map[string]statement[*Witness]{
 		"arbiter": {params: "embedded", open: openWitnessArbiter},
-		"ca":      {params: "path", set: func(p *parser, w *Witness, a arguments) { w.CA = p.path(a, 0) }},
+		"ca":      {params: "path", set: func(p *parser, w *Witness, a arguments) { w.CA = p.near(a, 0) }},
 		"certificate": {params: "path", set: func(p *parser, w *Witness, a arguments) {
-			w.Certificate = p.path(a, 0)
+			w.Certificate = p.near(a, 0)
 		}},
 		"cluster": {params: "name", set: func(p *parser, w *Witness, a arguments) { w.Cluster = p.label(a, 0) }},
-		"key":     {params: "path", set: func(p *parser, w *Witness, a arguments) { w.Key = p.path(a, 0) }},
+		"key":     {params: "path", set: func(p *parser, w *Witness, a arguments) { w.Key = p.near(a, 0) }},
 		"name":    {params: "name", set: func(p *parser, w *Witness, a arguments) { w.Name = p.label(a, 0) }},
 	},
 }
