@@ -27,13 +27,16 @@ type Store interface {
 	// transaction. The answer has an entry per change, in order: the grant
 	// after the attempt, equal to Change.To when it was applied.
 	Change(ctx context.Context, changes []Change) ([]ha.Grant, error)
-	// Settle makes sure that no earlier Change of this Store, whose answer was
-	// lost, can be applied any more, and then reads.
+	// Settle makes sure that no earlier Change of this Store or of an earlier
+	// process of its controller, whose answer was lost, can be applied any
+	// more, and then reads. A controller that just started begins with it.
 	Settle(ctx context.Context) (State, error)
 	// Hold takes or renews the lease that says this controller is alive, and
 	// returns until when, on this machine's monotonic clock, everybody else
 	// is sure to see it held: counted from before the request was sent and
-	// shortened for clocks that run at different rates.
+	// shortened for clocks that run at different rates. When the answer comes
+	// after the until of the call before, the lease may have lapsed meanwhile
+	// and somebody may have acted on that: Read before relying on it.
 	Hold(ctx context.Context) (until time.Time, err error)
 	// Drop gives the lease up at once.
 	Drop(ctx context.Context) error

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/ha/arbiter/etcd"
+	"github.com/tandem-san/tandem/identity"
 )
 
 // readyTime is how long a test waits for members to find each other.
@@ -42,7 +44,7 @@ type Cluster struct {
 func Start(t testing.TB, names ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, Name: "test", dir: t.TempDir(), addrs: map[string]string{}, members: map[string]*etcd.Member{}}
-	c.TLS = newAuthority(t).issue(c.dir, names)
+	c.TLS = issue(t, c.Name, c.dir, names)
 	for _, n := range names {
 		c.addrs[n] = FreeAddr(t)
 	}
@@ -54,6 +56,36 @@ func Start(t testing.TB, names ...string) *Cluster {
 	return c
 }
 
+// issue writes an authority's and each member's files into dir.
+func issue(t testing.TB, cluster, dir string, names []string) map[string]etcd.Credentials {
+	t.Helper()
+	authority, err := identity.NewAuthority(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, b []byte) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	ca := write("ca.pem", authority.Certificate())
+	files := map[string]etcd.Credentials{}
+	for _, n := range names {
+		member := identity.OfWitness(cluster, n)
+		if id, err := strconv.ParseUint(n, 10, 8); err == nil {
+			member = identity.OfNode(cluster, uint8(id))
+		}
+		cert, key, err := authority.Issue(member)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[n] = etcd.Credentials{Cert: write(n+".pem", cert), Key: write(n+".key", key), CA: ca}
+	}
+	return files
+}
+
 // Config is how a member is configured.
 func (c *Cluster) Config(name string) etcd.Config {
 	return etcd.Config{
@@ -62,7 +94,7 @@ func (c *Cluster) Config(name string) etcd.Config {
 		DataDir: filepath.Join(c.dir, name),
 		Members: maps.Clone(c.addrs),
 		TLS:     c.TLS[name],
-		Log:     slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("member", name),
+		Log:     slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }
 
@@ -121,10 +153,13 @@ func (c *Cluster) Restart(name string) {
 	c.run(name)
 }
 
-// Move gives a stopped member another address.
+// movedTo is a loopback address that no certificate bears.
+const movedTo = "127.0.0.2"
+
+// Move gives a stopped member another address, on 127.0.0.2.
 func (c *Cluster) Move(name string) {
 	c.t.Helper()
-	c.addrs[name] = FreeAddr(c.t)
+	c.addrs[name] = freeAddr(c.t, movedTo)
 }
 
 // Store makes a Store for the controller at the member of its number, or at
@@ -154,8 +189,13 @@ func (c *Cluster) StoreAt(member string, node ha.NodeID) *etcd.Store {
 // it before the test does.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
+	return freeAddr(t, "127.0.0.1")
+}
+
+func freeAddr(t testing.TB, host string) string {
+	t.Helper()
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		addr := net.JoinHostPort(host, strconv.Itoa(20000+rand.IntN(12000)))
 		if l, err := net.Listen("tcp", addr); err == nil {
 			l.Close()
 			return addr

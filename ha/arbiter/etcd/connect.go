@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -71,7 +72,7 @@ func Connect(cfg ClientConfig) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("arbiter: connect to etcd: %w", err)
 	}
-	return newStore(storeConfig{
+	return newStore(context.Background(), storeConfig{
 		client: client, cluster: cfg.Cluster, node: cfg.Node, ttl: cfg.TTL,
 		chunk: externalChunk, kind: KindExternal, log: cfg.Log,
 	})

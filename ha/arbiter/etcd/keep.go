@@ -18,9 +18,10 @@ const Witness = "w"
 // keepInterval is how often the member looks after itself.
 const keepInterval = time.Second
 
-// keep looks after the member's place in the cluster until ctx ends: it tells
+// keep looks after the member's place in the cluster until it ends: it tells
 // who leads, records a changed address, and the witness keeps the leadership.
-func (m *Member) keep(ctx context.Context) {
+func (m *Member) keep() {
+	ctx := m.ctx
 	c := v3client.New(m.etcd.Server)
 	defer c.Close()
 	t := time.NewTicker(keepInterval)
@@ -48,9 +49,9 @@ func (m *Member) tellLeader(last types.ID) types.ID {
 		return leader
 	}
 	if leader == 0 {
-		m.cfg.Log.Warn("arbiter has no majority: who serves cannot change", "member", m.cfg.Self)
+		m.cfg.Log.Warn("arbiter has no majority: who serves cannot change")
 	} else if p := s.Cluster().Member(leader); p != nil {
-		m.cfg.Log.Info("arbiter has a leader", "member", m.cfg.Self, "leader", p.Name)
+		m.cfg.Log.Info("arbiter has a leader", "leader", p.Name)
 	}
 	return leader
 }
@@ -67,7 +68,7 @@ func (m *Member) recordAddress(ctx context.Context, c *clientv3.Client) {
 	ctx, cancel := context.WithTimeout(ctx, keepInterval)
 	defer cancel()
 	if _, err := c.MemberUpdate(ctx, uint64(self.ID), []string{want}); err == nil {
-		m.cfg.Log.Info("arbiter member moved", "member", m.cfg.Self, "from", self.PeerURLs, "to", want)
+		m.cfg.Log.Info("arbiter member moved", "from", self.PeerURLs, "to", want)
 	}
 }
 

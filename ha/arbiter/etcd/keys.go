@@ -20,7 +20,7 @@ const (
 	// name (223) and ",lun,1023" fit.
 	MaxLUNName = 255
 	// maxName is the longest name of a cluster or member in bytes.
-	maxName = 64
+	maxName = 32
 	// maxValueBytes is the longest value that is read.
 	maxValueBytes = 4096
 )
@@ -61,8 +61,8 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s name %q: want 1 to %d characters", what, name, maxName)
 	}
 	for _, c := range name {
-		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", c) {
-			return fmt.Errorf("%s name %q: %q is not accepted, only letters, digits, '.', '_' and '-'", what, name, c)
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", c) {
+			return fmt.Errorf("%s name %q: %q is not accepted, only letters, digits, '_' and '-'", what, name, c)
 		}
 	}
 	return nil

@@ -24,7 +24,9 @@ const (
 // of it in one line.
 var expected = []string{
 	"Failed to detect schema version",
+	"Failed to detect storage schema version",
 	"Running http and grpc server on single port",
+	"bootstrap failed", // Start returns the error
 	"closed TCP streaming connection",
 	"dropped internal Raft message",
 	"failed to find remote peer in cluster",
@@ -33,6 +35,8 @@ var expected = []string{
 	"failed to reach the peer URL",
 	"failed to get version",
 	"failed to update storage version",
+	"ignored out-of-date read index response",
+	"leader failed to send out heartbeat on time", // a busy machine; slow disks have their own warning
 	"leadership transfer failed",
 	"lost TCP streaming connection",
 	"peer became inactive",
@@ -41,6 +45,7 @@ var expected = []string{
 	"simple token is not cryptographically signed",
 	"stopped publish because server is stopping",
 	"timed out waiting for read index response",
+	"unexpected error during readonly txn", // the caller's time was up
 	"waiting for ReadIndex response took too long",
 }
 

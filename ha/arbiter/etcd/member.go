@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,9 @@ const (
 	// snapshotEntries and catchUpEntries bound the raft log held in memory.
 	snapshotEntries = 500
 	catchUpEntries  = 200
+	// slowRequest is worth a warning. Reads end before it, after
+	// attemptTimeout: it is the disk that is slow.
+	slowRequest = 2 * attemptTimeout
 	// MaxMembers is the most members a cluster may have.
 	MaxMembers = 9
 )
@@ -59,18 +63,19 @@ var (
 )
 
 // Credentials are the files for mutual TLS 1.3. All members' certificates
-// come from one CA, are good for servers and clients, and bear ServerName as a
-// DNS name: who a peer is follows from that, not from its address.
+// come from one CA, are good for servers and clients, and share a DNS name: a
+// peer is one of the cluster because of these, wherever it calls from.
 type Credentials struct {
 	// Cert, Key and CA are names of PEM files.
 	Cert, Key, CA string
-	// ServerName is the DNS name in every certificate of the cluster.
+	// ServerName is the DNS name in every certificate of the cluster. When
+	// empty it is the first in Cert.
 	ServerName string
 }
 
 // Config describes an embedded member.
 type Config struct {
-	// Cluster is the cluster's name: 1 to 64 letters, digits, '.', '_', '-'.
+	// Cluster is the cluster's name: 1 to 32 letters, digits, '_', '-'.
 	Cluster string
 	// Self is this member's name, a key of Members.
 	Self string
@@ -91,11 +96,14 @@ type Config struct {
 // Member is an etcd member inside this process. Its methods may be called
 // from many goroutines.
 type Member struct {
-	cfg     Config
-	dir     *dataDir
-	etcd    *embed.Etcd
+	cfg  Config
+	dir  *dataDir
+	etcd *embed.Etcd
+
+	// ctx ends when the member is closed or has stopped.
+	ctx     context.Context
 	stop    context.CancelFunc
-	upkeep  sync.WaitGroup
+	work    sync.WaitGroup
 	done    chan struct{}
 	closing atomic.Bool
 
@@ -116,16 +124,16 @@ func Start(cfg Config) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	m := &Member{cfg: cfg, dir: dir, stop: stop, done: make(chan struct{})}
+	cfg.Log = cfg.Log.With("member", cfg.Self)
+	m := &Member{cfg: cfg, dir: dir, done: make(chan struct{})}
+	m.ctx, m.stop = context.WithCancel(context.Background())
 	if m.etcd, err = embed.StartEtcd(cfg.embed(newZap(cfg.Log, &m.closing))); err != nil {
-		stop()
+		m.stop()
 		dir.close()
 		return nil, cfg.explain(err)
 	}
-	m.upkeep.Add(2)
-	go func() { defer m.upkeep.Done(); m.keep(ctx) }()
-	go func() { defer m.upkeep.Done(); m.watchServer(ctx) }()
+	m.work.Go(m.keep)
+	m.work.Go(m.watchServer)
 	return m, nil
 }
 
@@ -170,28 +178,36 @@ func (cfg *Config) check() error {
 	return cfg.TLS.check()
 }
 
-// check makes sure that the files are there and fit together.
-func (c Credentials) check() error {
-	if c.ServerName == "" {
-		return errors.New("arbiter: no TLS server name given")
-	}
+// check makes sure that the files are there and fit together, and fills in
+// ServerName.
+func (c *Credentials) check() error {
 	info := c.tlsInfo()
 	if _, err := info.ServerConfig(); err != nil {
-		return fmt.Errorf("arbiter: TLS files %s, %s, %s: %w", c.Cert, c.Key, c.CA, err)
+		return fmt.Errorf("arbiter: certificate %s, key %s, ca %s: %w", c.Cert, c.Key, c.CA, err)
+	}
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return fmt.Errorf("arbiter: certificate %s, key %s: %w", c.Cert, c.Key, err)
+	}
+	if c.ServerName == "" && len(pair.Leaf.DNSNames) > 0 {
+		c.ServerName = pair.Leaf.DNSNames[0]
+	}
+	if !slices.Contains(pair.Leaf.DNSNames, c.ServerName) {
+		return fmt.Errorf("arbiter: certificate %s bears the DNS names %q: want %q, or any when that is empty", c.Cert, pair.Leaf.DNSNames, c.ServerName)
 	}
 	return nil
 }
 
-// tlsInfo turns the credentials into etcd's terms. A peer that connects is
-// known by the CA's signature, one connected to also by ServerName; neither
-// by its address.
-func (c Credentials) tlsInfo() transport.TLSInfo {
+// tlsInfo turns the credentials into etcd's terms: on both sides a peer is
+// known by the CA's signature and by ServerName, and not by its address.
+func (c *Credentials) tlsInfo() transport.TLSInfo {
 	return transport.TLSInfo{
 		CertFile:            c.Cert,
 		KeyFile:             c.Key,
 		TrustedCAFile:       c.CA,
 		ClientCertAuth:      true,
 		ServerName:          c.ServerName,
+		AllowedHostnames:    []string{c.ServerName},
 		SkipClientSANVerify: true,
 	}
 }
@@ -235,8 +251,8 @@ func (cfg *Config) embed(log *zap.Logger) *embed.Config {
 	e.MaxRequestBytes = maxRequestBytes
 	e.AutoCompactionMode = embed.CompactorModeRevision
 	e.AutoCompactionRetention = keepRevisions
-	e.WarningApplyDuration = time.Second
-	e.WarningUnaryRequestDuration = time.Second
+	e.WarningApplyDuration = slowRequest
+	e.WarningUnaryRequestDuration = slowRequest
 	return e
 }
 
@@ -263,21 +279,20 @@ func (m *Member) Err() error {
 }
 
 // Store returns a Store that speaks for the controller through this member.
-// ttl is the life of its lease, 0 for DefaultTTL. Close it before the member.
+// ttl is the life of its lease, 0 for DefaultTTL. When the member ends, so do
+// the calls of the Store; it must be closed all the same, before the member.
 func (m *Member) Store(node ha.NodeID, ttl time.Duration) (*Store, error) {
-	select {
-	case <-m.done:
+	if m.ctx.Err() != nil {
 		return nil, ErrStopped
-	default:
 	}
-	return newStore(storeConfig{
+	return newStore(m.ctx, storeConfig{
 		client: v3client.New(m.etcd.Server), cluster: m.cfg.Cluster, node: node, ttl: ttl,
 		chunk: embeddedChunk, kind: KindEmbedded, log: m.cfg.Log,
 	})
 }
 
 // watchServer closes done when the server ends, by itself or by Close.
-func (m *Member) watchServer(ctx context.Context) {
+func (m *Member) watchServer() {
 	defer close(m.done)
 	var err error
 	select {
@@ -285,16 +300,17 @@ func (m *Member) watchServer(ctx context.Context) {
 		err = ErrStopped
 	case e := <-m.etcd.Err():
 		err = fmt.Errorf("%w: %w", ErrStopped, e)
-	case <-ctx.Done():
+	case <-m.ctx.Done():
 		return
 	}
-	if ctx.Err() != nil {
+	if m.closing.Load() {
 		return
 	}
+	m.stop()
 	m.mu.Lock()
 	m.err = fmt.Errorf("member %s: %w", m.cfg.Self, err)
 	m.mu.Unlock()
-	m.cfg.Log.Error("arbiter member stopped by itself", "member", m.cfg.Self, "err", err)
+	m.cfg.Log.Error("arbiter member stopped by itself", "err", err)
 }
 
 // stepDownTime is how long Close tries to give the leadership away.
@@ -307,7 +323,7 @@ func (m *Member) Close() error {
 	m.closeOnce.Do(func() {
 		m.closing.Store(true)
 		m.stop()
-		m.upkeep.Wait()
+		m.work.Wait()
 		m.stepDown()
 		m.etcd.Server.HardStop()
 		m.etcd.Close()

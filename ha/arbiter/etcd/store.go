@@ -49,8 +49,8 @@ const (
 // Store asks for can be applied any more, whatever was under way.
 var ErrSuperseded = errors.New("another process speaks for this controller")
 
-// errClosed: the Store was used after Close.
-var errClosed = errors.New("the arbiter store is closed")
+// errClosed: the Store was used after its end.
+var errClosed = errors.New("the arbiter store or its member is closed")
 
 // Store is an arbiter.Store in etcd.
 type Store struct {
@@ -64,7 +64,7 @@ type Store struct {
 	// instance tells this Store from others of the same controller.
 	instance string
 
-	// ctx ends with Close; work counts what must end before Close returns.
+	// ctx ends with Close or the member; work counts what must end before Close returns.
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -92,8 +92,8 @@ type storeConfig struct {
 	log     *slog.Logger
 }
 
-// newStore takes over the client, also when it fails.
-func newStore(c storeConfig) (*Store, error) {
+// newStore takes over the client, also when it fails. The calls end with life.
+func newStore(life context.Context, c storeConfig) (*Store, error) {
 	if c.ttl == 0 {
 		c.ttl = DefaultTTL
 	}
@@ -113,7 +113,7 @@ func newStore(c storeConfig) (*Store, error) {
 		log: c.log, instance: rand.Text(),
 		ticketTurn: make(chan struct{}, 1), leaseTurn: make(chan struct{}, 1),
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(life)
 	return s, nil
 }
 
