@@ -53,9 +53,43 @@ type Sense struct {
 	// (SPC-5 §4.4.2.4.4).
 	Progress    uint16
 	HasProgress bool
+
+	// DescriptorFormat asks for descriptor format when the sense data is
+	// encoded: the D_SENSE bit of the control mode page (SPC-5 §7.5.10).
+	DescriptorFormat bool
 }
 
-// Error tells the sense key and code in the notation of the standard.
+// Error tells the sense key and code in the names and the notation of the
+// standard.
 func (s Sense) Error() string {
-	return fmt.Sprintf("sense key %Xh, %02Xh/%02Xh", uint8(s.Key), uint8(s.ASC>>8), uint8(s.ASC))
+	return fmt.Sprintf("%v, %02Xh/%02Xh %v", s.Key, uint8(s.ASC>>8), uint8(s.ASC), s.ASC)
+}
+
+// Illegal is ILLEGAL REQUEST with the code a.
+func Illegal(a ASC) Sense { return Sense{Key: IllegalRequest, ASC: a} }
+
+// InvalidCDBField is ILLEGAL REQUEST, INVALID FIELD IN CDB, pointing at a byte
+// of the CDB.
+func InvalidCDBField(field int) Sense {
+	return Sense{Key: IllegalRequest, ASC: InvalidFieldInCDB, Field: uint16(field), HasField: true}
+}
+
+// InvalidCDBBit is ILLEGAL REQUEST, INVALID FIELD IN CDB, pointing at the most
+// significant bit of the field that was wrong.
+func InvalidCDBBit(field int, bit uint8) Sense {
+	s := InvalidCDBField(field)
+	s.Bit, s.HasBit = bit, true
+	return s
+}
+
+// InvalidParameterField is ILLEGAL REQUEST, INVALID FIELD IN PARAMETER LIST,
+// pointing at a byte of the parameter list.
+func InvalidParameterField(field int) Sense {
+	return Sense{Key: IllegalRequest, ASC: InvalidFieldInParameterList, Field: uint16(field), HasField: true, FieldInData: true}
+}
+
+// BeyondEnd is ILLEGAL REQUEST, LOGICAL BLOCK ADDRESS OUT OF RANGE with the
+// first such LBA in the INFORMATION field (SBC-4 §4.18.1).
+func BeyondEnd(lba uint64) Sense {
+	return Sense{Key: IllegalRequest, ASC: LBAOutOfRange, Information: lba, HasInformation: true}
 }

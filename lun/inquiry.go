@@ -1,0 +1,137 @@
+package lun
+
+import (
+	"github.com/tandem-san/tandem/scsi"
+)
+
+// Limits of block commands as the block limits page tells them, in logical
+// blocks.
+const (
+	maxCompareAndWrite  = 255
+	maxUnmapBlocks      = 1 << 20
+	maxUnmapDescriptors = 256
+	maxWriteSameBlocks  = 1 << 18
+	optimalTransfer     = 1 << 20 // bytes
+)
+
+// vpdPages lists the VPD pages, in ascending order, with what writes them.
+var vpdPages = [...]struct {
+	code  byte
+	write func(*LogicalUnit, *Access, *Task) []byte
+}{
+	{scsi.VPDSupportedPages, nil},
+	{scsi.VPDUnitSerialNumber, (*LogicalUnit).vpdSerial},
+	{scsi.VPDDeviceIdentification, (*LogicalUnit).vpdDeviceIdentification},
+	{scsi.VPDManagementNetworkAddresses, (*LogicalUnit).vpdManagementNetworkAddresses},
+	{scsi.VPDExtendedInquiry, (*LogicalUnit).vpdExtendedInquiry},
+	{scsi.VPDModePagePolicy, (*LogicalUnit).vpdModePagePolicy},
+	{scsi.VPDSCSIPorts, (*LogicalUnit).vpdSCSIPorts},
+	{scsi.VPDBlockLimits, (*LogicalUnit).vpdBlockLimits},
+	{scsi.VPDBlockDeviceCharacteristics, (*LogicalUnit).vpdBlockDeviceCharacteristics},
+	{scsi.VPDLogicalBlockProvisioning, (*LogicalUnit).vpdLogicalBlockProvisioning},
+}
+
+// inquiry answers INQUIRY (SPC-5 §6.7).
+func (u *LogicalUnit) inquiry(a *Access, t *Task) {
+	cdb := t.cdb()
+	page := cdb.Byte(2)
+	if !cdb.Bit(1, 0) {
+		if page != 0 {
+			t.check(scsi.InvalidCDBField(2))
+			return
+		}
+		q := scsi.StandardInquiry{
+			TPGS:   scsi.TPGSImplicit,
+			Vendor: u.config.Vendor, Product: u.config.Product, Revision: u.config.Revision,
+		}
+		u.reply(t, q.Append(nil), cdb.AllocationLength())
+		return
+	}
+	for i := range vpdPages {
+		p := &vpdPages[i]
+		if p.code != page {
+			continue
+		}
+		if p.write == nil {
+			u.reply(t, supportedVPDPages(), cdb.AllocationLength())
+		} else {
+			u.reply(t, p.write(u, a, t), cdb.AllocationLength())
+		}
+		return
+	}
+	t.check(scsi.InvalidCDBField(2))
+}
+
+func supportedVPDPages() []byte {
+	codes := make([]byte, len(vpdPages))
+	for i := range vpdPages {
+		codes[i] = vpdPages[i].code
+	}
+	return scsi.AppendVPD(nil, scsi.VPDSupportedPages, codes)
+}
+
+func (u *LogicalUnit) vpdSerial(*Access, *Task) []byte {
+	return scsi.AppendVPD(nil, scsi.VPDUnitSerialNumber, []byte(u.config.Identity.Serial))
+}
+
+// vpdDeviceIdentification names the logical unit, the port the command came in
+// through, and the target (SPC-5 §7.7.6).
+func (u *LogicalUnit) vpdDeviceIdentification(a *Access, t *Task) []byte {
+	body := scsi.NAADesignator(u.config.Identity.NAA).Append(nil)
+	body = scsi.T10VendorDesignator(u.config.Vendor, u.config.DeviceID).Append(body)
+	if g, p := a.find(t.Nexus.TargetPort); p != nil {
+		body = scsi.SCSINameDesignator(scsi.AssociationTargetPort, p.Name).Append(body)
+		body = scsi.RelativeTargetPortDesignator(p.Relative).Append(body)
+		body = scsi.TargetPortGroupDesignator(g.ID).Append(body)
+		body = scsi.SCSINameDesignator(scsi.AssociationTargetDevice, p.device()).Append(body)
+	}
+	return scsi.AppendVPD(nil, scsi.VPDDeviceIdentification, body)
+}
+
+func (u *LogicalUnit) vpdManagementNetworkAddresses(*Access, *Task) []byte {
+	return scsi.AppendVPD(nil, scsi.VPDManagementNetworkAddresses, nil)
+}
+
+func (u *LogicalUnit) vpdExtendedInquiry(*Access, *Task) []byte {
+	return scsi.AppendExtendedInquiry(nil)
+}
+
+func (u *LogicalUnit) vpdModePagePolicy(*Access, *Task) []byte {
+	return scsi.AppendModePagePolicy(nil)
+}
+
+func (u *LogicalUnit) vpdSCSIPorts(a *Access, _ *Task) []byte {
+	var ports []scsi.PortDescriptor
+	for _, g := range a.Groups {
+		for _, p := range g.Ports {
+			ports = append(ports, scsi.PortDescriptor{RelativePort: p.Relative, Name: p.Name})
+		}
+	}
+	return scsi.AppendSCSIPorts(nil, ports)
+}
+
+func (u *LogicalUnit) vpdBlockLimits(*Access, *Task) []byte {
+	c := &u.config
+	l := scsi.BlockLimits{
+		WriteSameNonZero:    true,
+		MaxCompareAndWrite:  maxCompareAndWrite,
+		TransferGranularity: uint16(min(c.PhysicalBlockSize/c.BlockSize, 0xFFFF)),
+		MaxTransfer:         uint32(c.MaxTransfer / c.BlockSize),
+		OptimalTransfer:     uint32(min(optimalTransfer, c.MaxTransfer) / c.BlockSize),
+		MaxWriteSame:        maxWriteSameBlocks,
+	}
+	if !c.NoUnmap {
+		l.MaxUnmap = maxUnmapBlocks
+		l.MaxUnmapDescriptors = maxUnmapDescriptors
+		l.OptimalUnmapGranularity = uint32(c.PhysicalBlockSize / c.BlockSize)
+	}
+	return l.Append(nil)
+}
+
+func (u *LogicalUnit) vpdBlockDeviceCharacteristics(*Access, *Task) []byte {
+	return scsi.AppendBlockDeviceCharacteristics(nil, u.config.RotationRate)
+}
+
+func (u *LogicalUnit) vpdLogicalBlockProvisioning(*Access, *Task) []byte {
+	return scsi.AppendLogicalBlockProvisioning(nil, !u.config.NoUnmap)
+}
