@@ -1,6 +1,7 @@
 package ctlconf
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -44,26 +45,43 @@ func (f Fence) PIDFile(id uint8) string {
 	return strings.Replace(f.Path, "%d", strconv.Itoa(int(id)), 1)
 }
 
-// fence reads the value of option fence. A command is not repeated in
-// messages: it may hold a password.
-func (p *parser) fence(a arguments) Fence {
-	word, rest, _ := strings.Cut(strings.TrimSpace(a.text(0)), " ")
+// ParseFence reads the value of option fence. Its errors do not repeat a
+// command: it may hold a password.
+func ParseFence(s string) (Fence, error) {
+	word, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
 	rest = strings.TrimSpace(rest)
 	switch {
 	case word == "none" && rest == "":
-		return Fence{}
+		return Fence{}, nil
 	case word == "pr" && rest == "":
-		return Fence{Kind: FencePR}
+		return Fence{Kind: FencePR}, nil
 	case word == "exec" && strings.HasPrefix(rest, "/"):
-		return Fence{Kind: FenceExec, Command: rest}
+		return Fence{Kind: FenceExec, Command: rest}, nil
 	case word == "exec":
-		p.errorf(a.pos(0), "%s exec, expected a command that begins with the path of a program, such as \"exec /usr/local/sbin/power-off\"", a.key.text)
+		return Fence{}, errors.New(`exec, expected a command that begins with the path of a program, such as "exec /usr/local/sbin/power-off"`)
 	case word == "process" && strings.HasPrefix(rest, "/") && strings.Count(rest, "%") == 1 && strings.Contains(rest, "%d"):
-		return Fence{Kind: FenceProcess, Path: rest}
+		return Fence{Kind: FenceProcess, Path: rest}, nil
 	case word == "process":
-		p.errorf(a.pos(0), "%s process, expected the path of a pid file with one %%d for the controller's id, such as \"process /run/tandem/%%d.pid\"", a.key.text)
-	default:
-		p.errorf(a.pos(0), "%s, expected \"process PATH%%d\", \"exec COMMAND\", pr or none", a.key.text)
+		return Fence{}, errors.New(`process, expected the path of a pid file with one %d for the controller's id, such as "process /run/tandem/%d.pid"`)
 	}
-	return Fence{}
+	return Fence{}, errors.New(`expected "process PATH%d", "exec COMMAND", pr or none`)
+}
+
+// String gives the value of option fence.
+func (f Fence) String() string {
+	switch f.Kind {
+	case FenceExec:
+		return "exec " + f.Command
+	case FenceProcess:
+		return "process " + f.Path
+	}
+	return f.Kind.String()
+}
+
+func (p *parser) fence(a arguments) Fence {
+	f, err := ParseFence(a.text(0))
+	if err != nil {
+		p.errorf(a.pos(0), "%s: %v", a.key.text, err)
+	}
+	return f
 }

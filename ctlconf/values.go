@@ -1,6 +1,7 @@
 package ctlconf
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"path"
@@ -54,12 +55,20 @@ func (p *parser) number(a arguments, i int, least, most uint64) uint64 {
 	return n
 }
 
-// size reads a number of bytes, at least 1.
-func (p *parser) size(a arguments, i int) uint64 {
-	n, ok := expand(a.text(i))
+// ParseSize reads a number of bytes, at least 1 and less than 8 EiB, that may
+// end in K, M, G, T, P or E (powers of 1024).
+func ParseSize(s string) (uint64, error) {
+	n, ok := expand(s)
 	if !ok || n == 0 {
-		p.errorf(a.pos(i), "%s %s, expected a number of bytes, perhaps with K, M, G, T or P, up to 8E-1", a.key.text, quote(a.text(i)))
-		return 0
+		return 0, fmt.Errorf("%s, expected a number of bytes of at least 1, perhaps with K, M, G, T or P behind it", quote(s))
+	}
+	return n, nil
+}
+
+func (p *parser) size(a arguments, i int) uint64 {
+	n, err := ParseSize(a.text(i))
+	if err != nil {
+		p.errorf(a.pos(i), "%s %v", a.key.text, err)
 	}
 	return n
 }
