@@ -74,7 +74,6 @@ type burst struct {
 	tag     uint32 // target transfer tag
 	offset  int
 	length  int
-	dataSN  uint32
 }
 
 // Error is nil when the task ended with GOOD or CONDITION MET, Err when the
