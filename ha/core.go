@@ -15,7 +15,7 @@ type Core struct {
 	named map[string]*unit
 
 	up      map[NodeID]bool
-	known   bool // the arbiter was heard at least once
+	known   bool // nothing of an earlier life is under way, and the grants were read
 	holders map[NodeID]bool
 	leaving bool
 
@@ -77,6 +77,11 @@ func (c *Core) Step(now Instant, e Event) []Action {
 	}
 	c.now = now
 	c.ready = nil
+	if c.settles == 0 {
+		// An earlier life may have sent requests; they must be dead before
+		// anything is promised or asked for.
+		c.settle()
+	}
 	c.take(e)
 	for _, u := range c.units {
 		c.reconcile(u)
@@ -237,6 +242,7 @@ func (c *Core) settle() {
 // whose answer is still awaited was killed by it too; its answer says so.
 func (c *Core) settled(s State) {
 	c.settling = false
+	c.known = true
 	later := false
 	for _, u := range c.units {
 		switch {
@@ -255,7 +261,6 @@ func (c *Core) settled(s State) {
 
 // observe learns the arbiter's state.
 func (c *Core) observe(s State) {
-	c.known = true
 	c.holders = s.Holders
 	for _, u := range c.units {
 		c.learn(u, s.Grants[u.cfg.Name])

@@ -45,7 +45,8 @@
 // In doubt: from the moment a controller asks to take over until it knows the
 // outcome it promises nothing for that logical unit. A request whose answer
 // was lost is resolved by Settle: after it no earlier request can be applied,
-// and then the grants are read.
+// and then the grants are read. Each life of a controller begins with one, for
+// what its earlier life may have sent.
 //
 // # Fencing
 //

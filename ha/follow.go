@@ -71,12 +71,12 @@ func (c *Core) answerHeartbeat(from NodeID, m Message) {
 }
 
 // canPromise reports whether a claim is of the newest grant and no request of
-// our own to take the logical unit is in the air (see the package comment, In
-// doubt).
+// our own to take the logical unit is in the air, of this life or an earlier
+// one (see the package comment, In doubt).
 func (c *Core) canPromise(u *unit, claimed Grant) bool {
 	if claimed.Epoch == u.grant.Epoch && !claimed.Equal(u.grant) {
 		c.alarm(u, fmt.Sprintf("two grants of one epoch: %v here, %v claimed", u.grant, claimed))
 		return false
 	}
-	return claimed.Epoch == u.grant.Epoch && u.pending == nil
+	return c.known && claimed.Epoch == u.grant.Epoch && u.pending == nil
 }

@@ -3,11 +3,28 @@ package ha
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // NodeID names a controller of the cluster, 1 to 8. 0 is no controller.
 type NodeID uint8
+
+// MarshalJSON writes a number, so that lists of controllers are lists of
+// numbers and not taken for bytes.
+func (n NodeID) MarshalJSON() ([]byte, error) {
+	return strconv.AppendUint(nil, uint64(n), 10), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (n *NodeID) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseUint(string(b), 10, 8)
+	if err != nil {
+		return fmt.Errorf("controller id %q: must be 0 to %d", b, MaxNodes)
+	}
+	*n = NodeID(v)
+	return nil
+}
 
 // MaxNodes is the largest NodeID.
 const MaxNodes = 8

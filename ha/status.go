@@ -81,3 +81,29 @@ func (c *Core) String() string {
 	}
 	return b.String()
 }
+
+// Epoch is the epoch of the newest grant known of a logical unit.
+func (c *Core) Epoch(name string) uint64 {
+	if u := c.named[name]; u != nil {
+		return u.grant.Epoch
+	}
+	return 0
+}
+
+// Witnesses are the peers that must hold what a logical unit is about to
+// acknowledge of its own state: every one that may become primary after this
+// controller, by the grant as it is or as a request under way may have made
+// it, and every one that can be reached and so may be made a candidate next.
+func (c *Core) Witnesses(name string) []NodeID {
+	u := c.named[name]
+	if u == nil {
+		return nil
+	}
+	var out []NodeID
+	for _, p := range c.cfg.Peers {
+		if c.up[p] || u.mayHave(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}

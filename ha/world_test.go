@@ -103,10 +103,7 @@ func (w *world) start(id NodeID) {
 		w.t.Fatal(err)
 	}
 	*n = worldNode{id: id, core: core, life: w.lifetimes, routes: map[string]Route{}, rights: map[string]Instant{}}
-	w.askArbiter(n, func() func(*worldNode) {
-		s := w.snapshot()
-		return func(n *worldNode) { w.step(n, Observed{s}) }
-	}, nil)
+	w.step(n, Tick{})
 	for _, p := range peers {
 		if w.nodes[p].core != nil {
 			w.linkUp(id, p)

@@ -88,20 +88,8 @@ func checkLUN(lun string) error {
 	return nil
 }
 
-// grantValue is a grant as it is stored. (JSON writes a []ha.NodeID, being
-// bytes, in base64.)
-type grantValue struct {
-	Epoch      uint64   `json:"epoch"`
-	Primary    uint16   `json:"primary"`
-	Candidates []uint16 `json:"candidates"`
-}
-
 func encodeGrant(g ha.Grant) string {
-	v := grantValue{Epoch: g.Epoch, Primary: uint16(g.Primary)}
-	for _, c := range g.Candidates {
-		v.Candidates = append(v.Candidates, uint16(c))
-	}
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(g)
 	if err != nil {
 		panic(fmt.Sprintf("a grant is always valid JSON: %v", err))
 	}
@@ -112,19 +100,9 @@ func decodeGrant(b []byte) (ha.Grant, error) {
 	if len(b) > maxValueBytes {
 		return ha.Grant{}, fmt.Errorf("grant of %d bytes, at most %d are accepted", len(b), maxValueBytes)
 	}
-	var v grantValue
-	if err := json.Unmarshal(b, &v); err != nil {
+	var g ha.Grant
+	if err := json.Unmarshal(b, &g); err != nil {
 		return ha.Grant{}, fmt.Errorf("grant: %w", err)
-	}
-	if v.Primary > ha.MaxNodes || len(v.Candidates) > ha.MaxNodes {
-		return ha.Grant{}, fmt.Errorf("grant of primary %d and %d candidates: at most %d are accepted", v.Primary, len(v.Candidates), ha.MaxNodes)
-	}
-	g := ha.Grant{Epoch: v.Epoch, Primary: ha.NodeID(v.Primary)}
-	for _, c := range v.Candidates {
-		if c > ha.MaxNodes {
-			return ha.Grant{}, fmt.Errorf("grant: candidate %d: want 1 to %d", c, ha.MaxNodes)
-		}
-		g.Candidates = append(g.Candidates, ha.NodeID(c))
 	}
 	return g, checkGrant(g)
 }
@@ -134,21 +112,8 @@ func checkGrant(g ha.Grant) error {
 	if g.Epoch == 0 {
 		return fmt.Errorf("grant: epoch 0: want 1 or more")
 	}
-	if err := checkNode(g.Primary); err != nil {
-		return fmt.Errorf("grant: primary: %w", err)
-	}
-	last := ha.NodeID(0)
-	for _, c := range g.Candidates {
-		if err := checkNode(c); err != nil {
-			return fmt.Errorf("grant: candidate: %w", err)
-		}
-		if c <= last {
-			return fmt.Errorf("grant: candidates %v are not in ascending order", g.Candidates)
-		}
-		last = c
-	}
-	if !g.Has(g.Primary) {
-		return fmt.Errorf("grant: primary %d is not among the candidates %v", g.Primary, g.Candidates)
+	if err := g.Validate(); err != nil {
+		return fmt.Errorf("grant: %w", err)
 	}
 	return nil
 }

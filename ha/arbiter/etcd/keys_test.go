@@ -18,6 +18,9 @@ func TestAStoredGrantIsReadAsItWasWritten(t *testing.T) {
 		for _, n := range nodes {
 			g.Candidates = append(g.Candidates, ha.NodeID(n))
 		}
+		if n := ha.NodeID(rapid.Uint8Range(0, ha.MaxNodes).Draw(t, "unfenced")); n != g.Primary {
+			g.Unfenced = n
+		}
 		got, err := etcd.DecodeGrant([]byte(etcd.EncodeGrant(g)))
 		if err != nil || !got.Equal(g) {
 			t.Fatalf("%v became %v, %v", g, got, err)
