@@ -67,7 +67,7 @@ func (l *login) chap() (transit bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrAuthentication, err)
 	}
-	answer := algorithm.Response(identifier, []byte(l.cfg.CHAP.Secret), challenge)
+	answer := algorithm.Response(identifier, l.cfg.CHAP.Secret.Reveal(), challenge)
 	say := []iscsi.KeyValue{
 		{Key: iscsi.KeyCHAPN, Value: l.cfg.CHAP.Name},
 		{Key: iscsi.KeyCHAPR, Value: iscsi.EncodeBinary(answer)},
@@ -118,7 +118,7 @@ func (l *login) verify(a iscsi.CHAPAlgorithm, identifier byte, challenge []byte)
 	}
 	want := l.cfg.Mutual
 	named := want.Name == "" || subtle.ConstantTimeCompare([]byte(name), []byte(want.Name)) == 1
-	if !a.Verify(response, identifier, []byte(want.Secret), challenge) || !named {
+	if !a.Verify(response, identifier, want.Secret.Reveal(), challenge) || !named {
 		return fmt.Errorf("%w: the target %.80q did not prove itself", ErrAuthentication, name)
 	}
 	return nil

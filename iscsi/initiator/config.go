@@ -1,6 +1,7 @@
 package initiator
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -11,22 +12,10 @@ import (
 	"github.com/tandem-san/tandem/iscsi"
 )
 
-// Secret is a CHAP secret. It never shows itself in formatted output or logs.
-type Secret string
-
-// String hides the secret.
-func (Secret) String() string { return "(secret)" }
-
-// GoString hides the secret.
-func (Secret) GoString() string { return "(secret)" }
-
-// LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue("(secret)") }
-
 // Credentials are one side's CHAP name and secret (RFC 7143 §12.1.3).
 type Credentials struct {
 	Name   string
-	Secret Secret
+	Secret iscsi.Secret
 }
 
 // Config says how to reach a target and within which limits. Zero values mean
@@ -160,7 +149,7 @@ func (c *Config) validate() error {
 	if c.Mutual != nil && c.CHAP == nil {
 		return fmt.Errorf("initiator: mutual CHAP needs CHAP credentials of this side too")
 	}
-	if c.Mutual != nil && c.Mutual.Secret == c.CHAP.Secret {
+	if c.Mutual != nil && bytes.Equal(c.Mutual.Secret.Reveal(), c.CHAP.Secret.Reveal()) {
 		return fmt.Errorf("initiator: the two secrets of mutual CHAP must differ (RFC 7143 §9.2.1)")
 	}
 	if _, err := iscsi.CanonicalName(c.InitiatorName); err != nil {

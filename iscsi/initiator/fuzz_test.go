@@ -139,7 +139,7 @@ func FuzzTheLoginTakesAnything(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte, mutual bool) {
 		cfg := testConfig("192.0.2.1")
 		if mutual {
-			cfg.CHAP, cfg.Mutual = &Credentials{"user", "secret of the user"}, &Credentials{"target", "secret of the target"}
+			cfg.CHAP, cfg.Mutual = &Credentials{"user", iscsi.NewSecret("secret of the user")}, &Credentials{"target", iscsi.NewSecret("secret of the target")}
 		}
 		cfg, err := cfg.withDefaults()
 		if err != nil {
@@ -162,21 +162,16 @@ func FuzzParameterDataTakesAnything(f *testing.F) {
 	f.Add(append([]byte{0, 0, 0, 8, 0, 0, 0, 0}, make([]byte, 8)...))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 2, 0})
 	f.Fuzz(func(t *testing.T, p []byte) {
-		_, _ = parseDesignators(p)
-		if len(p) >= vpdHeader {
-			_, _ = trimVPD(0x83, p)
-			_, _ = parseTargetPortGroups(p)
+		c, err := decodeCapacity(p)
+		if err == nil && (c.Bytes() <= 0 || c.Blocks == 0) {
+			t.Fatalf("capacity %+v", c)
 		}
-		if len(p) >= lunListHeader {
-			_, _ = parseLUNList(p)
-		}
-		if len(p) >= capacityLeast {
-			if c, err := parseCapacity(p); err == nil && (c.Bytes() <= 0 || c.Blocks == 0) {
-				t.Fatalf("capacity %+v", c)
+		for len(p) > 0 {
+			ds, _ := scsi.DecodeDesignators(p)
+			for _, d := range ds {
+				_, _ = DesignatedNumber(d)
 			}
-		}
-		if len(p) >= inquiryLength {
-			_ = parseInquiry(p)
+			p = p[1:]
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/tandem-san/tandem/iscsi"
+	"github.com/tandem-san/tandem/scsi"
 )
 
 // ErrShortTransfer: the command ended well, but moved less data than it should
@@ -73,78 +74,64 @@ func (u *LogicalUnit) TestUnitReady(ctx context.Context) error {
 	return err
 }
 
-// parameterData is what most commands that return a page are asked for, in
-// bytes; none of those used here is longer.
-const parameterData = 4096
-
-// page runs a command that returns parameter data of at least least bytes.
-func (u *LogicalUnit) page(ctx context.Context, cdb CDB, allocation, least int) ([]byte, error) {
+// page runs a command that returns up to allocation bytes of parameter data.
+func (u *LogicalUnit) page(ctx context.Context, cdb CDB, allocation int) ([]byte, error) {
 	p := make([]byte, allocation)
 	n, _, err := u.do(ctx, cdb, nil, p)
-	if err != nil {
-		return nil, err
-	}
-	if n < least {
-		return nil, fmt.Errorf("%w: SCSI command %02xh gave %d bytes, at least %d are due", ErrShortTransfer, cdb[0], n, least)
-	}
-	return p[:n], nil
+	return p[:n], err
 }
 
 // Inquiry returns the standard INQUIRY data.
-func (u *LogicalUnit) Inquiry(ctx context.Context) (Inquiry, error) {
-	p, err := u.page(ctx, InquiryCDB(parameterData), parameterData, inquiryLength)
+func (u *LogicalUnit) Inquiry(ctx context.Context) (scsi.StandardInquiry, error) {
+	p, err := u.page(ctx, InquiryCDB(inquiryLength), inquiryLength)
 	if err != nil {
-		return Inquiry{}, fmt.Errorf("inquiry: %w", err)
+		return scsi.StandardInquiry{}, err
 	}
-	return parseInquiry(p), nil
+	return scsi.DecodeStandardInquiry(p)
 }
 
-// VPD returns a vital product data page, its header of four bytes included.
+// VPD returns the body of a vital product data page.
 func (u *LogicalUnit) VPD(ctx context.Context, page byte) ([]byte, error) {
-	p, err := u.page(ctx, VPDCDB(page, parameterData), parameterData, vpdHeader)
+	p, err := u.page(ctx, VPDCDB(page, parameterLength), parameterLength)
 	if err != nil {
-		return nil, fmt.Errorf("inquiry, VPD page %02xh: %w", page, err)
+		return nil, fmt.Errorf("VPD page %02Xh: %w", page, err)
 	}
-	if p, err = trimVPD(page, p); err != nil {
-		return nil, fmt.Errorf("inquiry, VPD page %02xh: %w", page, err)
-	}
-	return p, nil
+	return scsi.SplitVPD(p, page)
 }
 
 // Designators returns those of the Device Identification VPD page.
-func (u *LogicalUnit) Designators(ctx context.Context) ([]Designator, error) {
-	p, err := u.VPD(ctx, vpdDeviceIdentification)
+func (u *LogicalUnit) Designators(ctx context.Context) ([]scsi.Designator, error) {
+	p, err := u.VPD(ctx, scsi.VPDDeviceIdentification)
 	if err != nil {
 		return nil, err
 	}
-	return parseDesignators(p[vpdHeader:])
+	return scsi.DecodeDesignators(p)
 }
 
 // ReadCapacity returns the size of the logical unit.
 func (u *LogicalUnit) ReadCapacity(ctx context.Context) (Capacity, error) {
-	p, err := u.page(ctx, ReadCapacity16CDB(capacityLength), capacityLength, capacityLeast)
+	p, err := u.page(ctx, ReadCapacity16CDB(capacityLength), capacityLength)
 	if err != nil {
-		return Capacity{}, fmt.Errorf("read capacity: %w", err)
+		return Capacity{}, err
 	}
-	return parseCapacity(p)
+	return decodeCapacity(p)
 }
 
 // ReportTargetPortGroups returns the groups of target ports and their
 // asymmetric access states.
-func (u *LogicalUnit) ReportTargetPortGroups(ctx context.Context) ([]TargetPortGroup, error) {
-	p, err := u.page(ctx, ReportTargetPortGroupsCDB(parameterData), parameterData, lengthHeader)
+func (u *LogicalUnit) ReportTargetPortGroups(ctx context.Context) ([]scsi.PortGroup, error) {
+	p, err := u.page(ctx, ReportTargetPortGroupsCDB(parameterLength), parameterLength)
 	if err != nil {
-		return nil, fmt.Errorf("report target port groups: %w", err)
+		return nil, err
 	}
-	return parseTargetPortGroups(p)
+	return scsi.DecodePortGroups(p)
 }
 
-// ReportLUNs returns the logical units of the target.
-func (s *Session) ReportLUNs(ctx context.Context) ([]iscsi.LUN, error) {
-	const allocation = 128 << 10
-	p, err := s.LogicalUnit(0).page(ctx, ReportLUNsCDB(allocation), allocation, lunListHeader)
+// ReportLUNs returns the numbers of the logical units of the target.
+func (s *Session) ReportLUNs(ctx context.Context) ([]uint16, error) {
+	p, err := s.LogicalUnit(0).page(ctx, ReportLUNsCDB(lunListLength), lunListLength)
 	if err != nil {
-		return nil, fmt.Errorf("report LUNs: %w", err)
+		return nil, err
 	}
-	return parseLUNList(p)
+	return scsi.DecodeLUNs(p)
 }

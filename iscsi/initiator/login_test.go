@@ -163,8 +163,8 @@ func chapTarget(prove func(a iscsi.CHAPAlgorithm, pairs map[string]string) []isc
 }
 
 func TestCHAPConvincesEitherSideOrFails(t *testing.T) {
-	user := &Credentials{"user", "secret of the user"}
-	target := &Credentials{"target", "secret of the target"}
+	user := &Credentials{"user", iscsi.NewSecret("secret of the user")}
+	target := &Credentials{"target", iscsi.NewSecret("secret of the target")}
 	silent := func(iscsi.CHAPAlgorithm, map[string]string) []iscsi.KeyValue { return nil }
 	proof := func(secret string, challenge func(map[string]string) string) func(iscsi.CHAPAlgorithm, map[string]string) []iscsi.KeyValue {
 		return func(a iscsi.CHAPAlgorithm, pairs map[string]string) []iscsi.KeyValue {
@@ -183,12 +183,12 @@ func TestCHAPConvincesEitherSideOrFails(t *testing.T) {
 		ok           bool
 	}{
 		"one way":                           {user, nil, silent, true},
-		"wrong secret":                      {&Credentials{"user", "another secret!"}, nil, silent, false},
-		"wrong name":                        {&Credentials{"nobody", "secret of the user"}, nil, silent, false},
+		"wrong secret":                      {&Credentials{"user", iscsi.NewSecret("another secret!")}, nil, silent, false},
+		"wrong name":                        {&Credentials{"nobody", iscsi.NewSecret("secret of the user")}, nil, silent, false},
 		"mutual":                            {user, target, proof("secret of the target", ours), true},
-		"mutual, any name":                  {user, &Credentials{"", "secret of the target"}, proof("secret of the target", ours), true},
+		"mutual, any name":                  {user, &Credentials{"", iscsi.NewSecret("secret of the target")}, proof("secret of the target", ours), true},
 		"mutual, target of another secret":  {user, target, proof("secret of a stranger", ours), false},
-		"mutual, target of another name":    {user, &Credentials{"other", "secret of the target"}, proof("secret of the target", ours), false},
+		"mutual, target of another name":    {user, &Credentials{"other", iscsi.NewSecret("secret of the target")}, proof("secret of the target", ours), false},
 		"mutual, target proves nothing":     {user, target, silent, false},
 		"mutual, answer to other challenge": {user, target, proof("secret of the target", func(map[string]string) string { return "0x00" }), false},
 	}
@@ -212,14 +212,14 @@ func TestCHAPConvincesEitherSideOrFails(t *testing.T) {
 
 func TestATargetThatDoesNotAskForCHAPIsNotTrusted(t *testing.T) {
 	cfg := testConfig(listen(t, func(s *script) { s.login() }))
-	cfg.CHAP = &Credentials{"user", "secret of the user"}
+	cfg.CHAP = &Credentials{"user", iscsi.NewSecret("secret of the user")}
 	if _, err := Dial(t.Context(), cfg); !errors.Is(err, ErrAuthentication) {
 		t.Fatalf("login without the CHAP that was asked for: %v", err)
 	}
 }
 
 func TestSecretsDoNotShow(t *testing.T) {
-	cfg := Config{CHAP: &Credentials{"user", "secret of the user"}}
+	cfg := Config{CHAP: &Credentials{"user", iscsi.NewSecret("secret of the user")}}
 	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", cfg.CHAP, cfg.CHAP, cfg.CHAP, cfg.CHAP.Secret), fmt.Sprintf("%+v %#v", *cfg.CHAP, *cfg.CHAP), fmt.Sprintf("%q %x", cfg.CHAP.Secret, cfg.CHAP.Secret)} {
 		if strings.Contains(s, "secret of the user") || strings.Contains(s, fmt.Sprintf("%x", "secret of the user")) {
 			t.Errorf("printed: %s", s)
@@ -229,14 +229,16 @@ func TestSecretsDoNotShow(t *testing.T) {
 
 func TestBadConfigsAreRefusedByName(t *testing.T) {
 	cases := map[string]func(*Config){
-		"no portal given":            func(c *Config) { c.Portal = "" },
-		"TargetName":                 func(c *Config) { c.TargetName = "disk" },
-		"InitiatorName":              func(c *Config) { c.InitiatorName = "" },
-		"MaxBurstLength 100":         func(c *Config) { c.MaxBurstLength = 100 },
-		"no more than MaxBurst":      func(c *Config) { c.FirstBurstLength = 2 << 20 },
-		"MaxTasks 70000":             func(c *Config) { c.MaxTasks = 70000 },
-		"needs CHAP credentials":     func(c *Config) { c.Mutual = &Credentials{} },
-		"two secrets":                func(c *Config) { c.CHAP, c.Mutual = &Credentials{"a", "x"}, &Credentials{"b", "x"} },
+		"no portal given":        func(c *Config) { c.Portal = "" },
+		"TargetName":             func(c *Config) { c.TargetName = "disk" },
+		"InitiatorName":          func(c *Config) { c.InitiatorName = "" },
+		"MaxBurstLength 100":     func(c *Config) { c.MaxBurstLength = 100 },
+		"no more than MaxBurst":  func(c *Config) { c.FirstBurstLength = 2 << 20 },
+		"MaxTasks 70000":         func(c *Config) { c.MaxTasks = 70000 },
+		"needs CHAP credentials": func(c *Config) { c.Mutual = &Credentials{} },
+		"two secrets": func(c *Config) {
+			c.CHAP, c.Mutual = &Credentials{"a", iscsi.NewSecret("x")}, &Credentials{"b", iscsi.NewSecret("x")}
+		},
 		"MaxRecvDataSegmentLength 1": func(c *Config) { c.MaxRecvDataSegmentLength = 1 },
 	}
 	for want, spoil := range cases {

@@ -1,6 +1,9 @@
 package multipath
 
-import "github.com/tandem-san/tandem/iscsi/initiator"
+import (
+	"github.com/tandem-san/tandem/iscsi/initiator"
+	"github.com/tandem-san/tandem/scsi"
+)
 
 // Ranks of access states: lower is better.
 const (
@@ -9,11 +12,11 @@ const (
 	unusable
 )
 
-func rank(s initiator.AccessState) int {
+func rank(s scsi.AccessState) int {
 	switch s {
-	case initiator.ActiveOptimized:
+	case scsi.ActiveOptimized:
 		return optimized
-	case initiator.ActiveNonOptimized:
+	case scsi.ActiveNonOptimized:
 		return nonOptimized
 	}
 	return unusable

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tandem-san/tandem/iscsi/initiator"
+	"github.com/tandem-san/tandem/scsi"
 )
 
 // What Disk answers; test with errors.Is.
@@ -173,12 +174,12 @@ func (d *Disk) claim(ctx context.Context, identity string, unit *initiator.Logic
 	if own != identity {
 		return fmt.Errorf("%w: %s, expected %s", ErrOtherLogicalUnit, identity, own)
 	}
-	return d.measure(ctx, unit, initiator.ActiveOptimized)
+	return d.measure(ctx, unit, scsi.ActiveOptimized)
 }
 
 // measure reads the capacity when it is not known. A port that is not active
 // may be unable to tell it; another will.
-func (d *Disk) measure(ctx context.Context, unit *initiator.LogicalUnit, state initiator.AccessState) error {
+func (d *Disk) measure(ctx context.Context, unit *initiator.LogicalUnit, state scsi.AccessState) error {
 	d.mu.Lock()
 	due := d.capacity.Blocks == 0 || d.resized
 	d.mu.Unlock()

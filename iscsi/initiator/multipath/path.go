@@ -20,7 +20,7 @@ type path struct {
 
 	// Guarded by disk.mu.
 	unit  *initiator.LogicalUnit // nil while the path is lost
-	state initiator.AccessState
+	state scsi.AccessState
 	err   error // why it is lost
 
 	// For the path's goroutine alone.
@@ -91,7 +91,7 @@ func (p *path) refreshInterval() time.Duration {
 	d := p.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if p.state == initiator.Transitioning || d.chooseLocked(nil) == nil {
+	if p.state == scsi.Transitioning || d.chooseLocked(nil) == nil {
 		return unsettledInterval
 	}
 	return d.cfg.RefreshInterval
@@ -105,11 +105,11 @@ func (p *path) logout(s *initiator.Session) {
 
 // identify makes sure that the path leads to the logical unit of the disk,
 // and reads its access state.
-func (p *path) identify(ctx context.Context, unit *initiator.LogicalUnit) (initiator.AccessState, error) {
+func (p *path) identify(ctx context.Context, unit *initiator.LogicalUnit) (scsi.AccessState, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.LoginTimeout)
 	defer cancel()
-	var inquiry initiator.Inquiry
-	var designators []initiator.Designator
+	var inquiry scsi.StandardInquiry
+	var designators []scsi.Designator
 	err := retried(ctx, func() (err error) {
 		if inquiry, err = unit.Inquiry(ctx); err == nil {
 			designators, err = unit.Designators(ctx)
@@ -125,7 +125,7 @@ func (p *path) identify(ctx context.Context, unit *initiator.LogicalUnit) (initi
 	}
 	p.alua = inquiry.TPGS != 0
 	for _, d := range designators {
-		if n, ok := d.Number(); ok && d.Association == initiator.OfTargetPort && d.Type == initiator.DesignatorTargetPortGroup {
+		if n, ok := initiator.DesignatedNumber(d); ok && d.Association == scsi.AssociationTargetPort && d.Type == scsi.DesignatorTargetPortGroup {
 			p.group = n
 		}
 	}
@@ -138,11 +138,11 @@ func (p *path) identify(ctx context.Context, unit *initiator.LogicalUnit) (initi
 
 // readState reads the access state of the path's target port group. Without
 // target port groups every path is as good as any.
-func (p *path) readState(ctx context.Context, unit *initiator.LogicalUnit) (initiator.AccessState, error) {
+func (p *path) readState(ctx context.Context, unit *initiator.LogicalUnit) (scsi.AccessState, error) {
 	if !p.alua {
-		return initiator.ActiveOptimized, nil
+		return scsi.ActiveOptimized, nil
 	}
-	var groups []initiator.TargetPortGroup
+	var groups []scsi.PortGroup
 	err := retried(ctx, func() (err error) {
 		groups, err = unit.ReportTargetPortGroups(ctx)
 		return err
@@ -151,7 +151,7 @@ func (p *path) readState(ctx context.Context, unit *initiator.LogicalUnit) (init
 		return 0, err
 	}
 	for _, g := range groups {
-		if g.Group == p.group {
+		if g.ID == p.group {
 			return g.State, nil
 		}
 	}
@@ -191,7 +191,7 @@ func retried(ctx context.Context, do func() error) error {
 	}
 }
 
-func (p *path) setUp(unit *initiator.LogicalUnit, state initiator.AccessState) {
+func (p *path) setUp(unit *initiator.LogicalUnit, state scsi.AccessState) {
 	d := p.disk
 	d.mu.Lock()
 	p.unit, p.state, p.err = unit, state, nil
@@ -224,7 +224,7 @@ func (p *path) setDown(unit *initiator.LogicalUnit, err error) {
 	}
 }
 
-func (p *path) setState(state initiator.AccessState) {
+func (p *path) setState(state scsi.AccessState) {
 	d := p.disk
 	d.mu.Lock()
 	was := p.state
@@ -248,11 +248,11 @@ func (p *path) pokeNow() {
 
 // identityOf picks the designator of the logical unit that names it best:
 // NAA, then EUI-64, then T10 vendor identification; the longest of a type.
-func identityOf(list []initiator.Designator) (string, error) {
-	for _, kind := range []byte{initiator.DesignatorNAA, initiator.DesignatorEUI64, initiator.DesignatorT10} {
+func identityOf(list []scsi.Designator) (string, error) {
+	for _, kind := range []scsi.DesignatorType{scsi.DesignatorNAA, scsi.DesignatorEUI64, scsi.DesignatorT10Vendor} {
 		var best []byte
 		for _, d := range list {
-			if d.Association == initiator.OfLogicalUnit && d.Type == kind && len(d.Value) > len(best) {
+			if d.Association == scsi.AssociationLogicalUnit && d.Type == kind && len(d.Value) > len(best) {
 				best = d.Value
 			}
 		}

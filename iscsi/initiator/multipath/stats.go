@@ -3,7 +3,7 @@ package multipath
 import (
 	"time"
 
-	"github.com/tandem-san/tandem/iscsi/initiator"
+	"github.com/tandem-san/tandem/scsi"
 )
 
 // PathStats is the state of a path and what went over it since Open.
@@ -11,8 +11,8 @@ type PathStats struct {
 	Portal string
 	// Up: the path is connected and leads to the logical unit.
 	Up    bool
-	State initiator.AccessState // as last reported, when Up
-	Err   error                 // why it is not up
+	State scsi.AccessState // as last reported, when Up
+	Err   error            // why it is not up
 	// Connects counts how often the path came up.
 	Connects uint64
 	// Reads and Writes that ended well, and their bytes.

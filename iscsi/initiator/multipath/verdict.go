@@ -23,9 +23,9 @@ const (
 // judgement is what a command's end means.
 type judgement struct {
 	verdict verdict
-	state   initiator.AccessState // with moved: what the target said of the path
-	refresh bool                  // access states are to be read again
-	resized bool                  // the capacity is to be read again
+	state   scsi.AccessState // with moved: what the target said of the path
+	refresh bool             // access states are to be read again
+	resized bool             // the capacity is to be read again
 }
 
 // judge says what the end of a command with err means.
@@ -71,18 +71,18 @@ func judgeSense(s scsi.Sense) judgement {
 	case scsi.NotReady:
 		switch s.ASC {
 		case scsi.LogicalUnitNotAccessibleAsymmetricAccessStateTransition:
-			return judgement{verdict: moved, state: initiator.Transitioning, refresh: true}
+			return judgement{verdict: moved, state: scsi.Transitioning, refresh: true}
 		case scsi.LogicalUnitNotAccessibleTargetPortInStandbyState:
-			return judgement{verdict: moved, state: initiator.Standby, refresh: true}
+			return judgement{verdict: moved, state: scsi.Standby, refresh: true}
 		case scsi.LogicalUnitNotAccessibleTargetPortInUnavailableState:
-			return judgement{verdict: moved, state: initiator.Unavailable, refresh: true}
+			return judgement{verdict: moved, state: scsi.Unavailable, refresh: true}
 		}
 		return judgement{verdict: busy}
 	case scsi.AbortedCommand:
 		return judgement{verdict: busy}
 	case scsi.IllegalRequest:
 		if s.ASC == scsi.LogicalUnitNotSupported { // not there, on this path
-			return judgement{verdict: moved, state: initiator.Unavailable, refresh: true}
+			return judgement{verdict: moved, state: scsi.Unavailable, refresh: true}
 		}
 	}
 	return judgement{verdict: failed}
