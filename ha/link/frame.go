@@ -31,7 +31,8 @@ type Frame struct {
 	// said.
 	Body []byte
 	// Owner, when not nil, is released once the link needs Body no more,
-	// sent or not. It is called from goroutines of the link.
+	// sent or not; the frame then takes no room in the queue any more. It is
+	// called from goroutines of the link and must not wait.
 	Owner Releaser
 	// Lost, on a received frame: it had a Body but Place had no place for it.
 	Lost bool

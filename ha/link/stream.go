@@ -106,16 +106,14 @@ func (s *stream) writeBatch(q *queue, b *batch, stage []byte) ([]byte, error) {
 				return stage, err
 			}
 		}
-		if f.owner != nil {
-			f.owner.Release()
-		}
 		wrote += f.end - start + len(f.body)
 		start = f.end
-		f.body, f.owner = nil, nil
-		if wrote > socketBuffer {
-			q.written(wrote)
+		if f.owner != nil {
+			q.written(wrote) // before Release, which may want to send
 			wrote = 0
+			f.owner.Release()
 		}
+		f.body, f.owner = nil, nil
 	}
 	_, err := s.tls.Write(stage)
 	q.written(wrote)
