@@ -52,15 +52,37 @@ func (r *Reader) SetDigests(d Digests) { r.digests = d }
 // SetMaxDataSegmentLength changes how long a data segment may be, in bytes.
 func (r *Reader) SetMaxDataSegmentLength(n int) { r.maxData = n }
 
-// Ready tells whether the whole next PDU, at least its header, can be had
-// without waiting for the source.
+// Ready tells whether the whole next PDU is in the buffer, so that it can be
+// taken without waiting for the source.
 func (r *Reader) Ready() bool {
 	have := r.w - r.r
 	if have < BHSLength {
 		return false
 	}
 	h := (*BHS)(r.buf[r.r:])
-	return have >= min(BHSLength+h.AHSLength()+h.DataSegmentLength(), len(r.buf)/2)
+	n := BHSLength + h.AHSLength()
+	if r.digests.Header == CRC32C {
+		n += digestLength
+	}
+	return have >= n+r.segment(h)
+}
+
+// Whole tells whether the data segment of the PDU at hand, if it has one, is in
+// the buffer.
+func (r *Reader) Whole() bool { return !r.pending || r.w-r.r >= r.segment(&r.header) }
+
+// segment is how many bytes follow the header h and its AHS: data, padding
+// and digest.
+func (r *Reader) segment(h *BHS) int {
+	n := h.DataSegmentLength()
+	if n == 0 {
+		return 0
+	}
+	n += padLength(n)
+	if r.digests.Data == CRC32C {
+		n += digestLength
+	}
+	return n
 }
 
 // ReadHeader reads the next header and its AHS; both are good until the next
@@ -145,16 +167,13 @@ func (r *Reader) Data() ([]byte, error) {
 		return nil, nil
 	}
 	n := r.header.DataSegmentLength()
-	total := n + padLength(n) + digestLength
+	total := r.segment(&r.header)
 	if total > len(r.buf) {
 		b := make([]byte, n)
 		return b, r.ReadData(b)
 	}
 	r.pending = false
 	// The trailer is made sure of first: reading it later could move the data.
-	if r.digests.Data != CRC32C {
-		total -= digestLength
-	}
 	if err := r.need(total); err != nil {
 		return nil, noEOF(err)
 	}
@@ -170,11 +189,7 @@ func (r *Reader) Discard() error {
 		return nil
 	}
 	r.pending = false
-	n := r.header.DataSegmentLength()
-	n += padLength(n)
-	if r.digests.Data == CRC32C {
-		n += digestLength
-	}
+	n := r.segment(&r.header)
 	for n > 0 {
 		if r.r == r.w {
 			if err := r.need(1); err != nil {
