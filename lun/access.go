@@ -127,24 +127,20 @@ func (u *LogicalUnit) AnswerLocal(t *Task) bool {
 	state := access.stateOf(t.Nexus.TargetPort)
 	id, _ := scsi.Lookup(t.CDB)
 	c := &scsi.Commands[id]
-	if c.ByPort {
-		t.reset()
-		if s, ok := c.Check(t.CDB); !ok {
-			t.check(s)
-		} else {
-			byPort[id](u, access, t)
-		}
-		t.Transport.CommandComplete(t)
-		return true
-	}
-	s, refused := state.Refusal(c)
+	sense, refused := state.Refusal(c)
 	// A command allowed on a standby port still needs the brain. In the other
 	// states the brain cannot be reached.
-	if !refused && (state.Active() || state == scsi.Standby) {
+	if !refused && !c.ByPort && (state.Active() || state == scsi.Standby) {
 		return false
 	}
 	t.reset()
-	t.check(s)
+	if refused || !c.ByPort {
+		t.check(sense)
+	} else if sense, ok := c.Check(t.CDB); !ok {
+		t.check(sense)
+	} else {
+		byPort[id](u, access, t)
+	}
 	t.Transport.CommandComplete(t)
 	return true
 }

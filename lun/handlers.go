@@ -9,40 +9,95 @@ type handler struct {
 	// it has set how much data-out is needed and which logical blocks are
 	// touched.
 	prepare func(*brain, *Task) bool
+	// received, when there is one, looks at the data-out before anything is
+	// held, under the lock. It reports false when the task has ended.
+	received func(*brain, *Task) bool
 	// execute carries the command out, without the lock, when the data-out is
-	// there and the range is held.
+	// there and the logical blocks are held, unless free says that the command
+	// needs none held.
 	execute func(*brain, *Task)
+	free    bool
 }
 
-// handlers has an entry for every command of the command table.
+// handlers has an entry for every command of the command table. It is filled
+// in by init because the handlers lead back to it, and never changed.
 var handlers [scsi.NumCommands]handler
 
 func init() {
+	var (
+		port          = handler{prepare: answerByPort}
+		sense         = handler{prepare: modeSense}
+		selectMode    = handler{prepare: prepareModeSelect, execute: modeSelect}
+		reads         = handler{prepare: prepareRead, execute: read}
+		writes        = handler{prepare: prepareWrite, execute: write}
+		verifies      = handler{prepare: prepareVerify, execute: verify}
+		writeVerifies = handler{prepare: prepareWriteAndVerify, execute: writeAndVerify}
+		sames         = handler{prepare: prepareWriteSame, execute: writeSame}
+		fetches       = handler{prepare: preFetch}
+		flushes       = handler{prepare: prepareSynchronize, execute: synchronize, free: true}
+		reserves      = handler{prepare: prepareState, execute: reserve}
+		releases      = handler{prepare: prepareState, execute: release}
+		reserveIn     = handler{prepare: persistentReserveIn}
+		reserveOut    = handler{prepare: prepareReserveOut, execute: persistentReserveOut}
+	)
 	handlers = [scsi.NumCommands]handler{
-		scsi.CmdInquiry:                                {prepare: answerByPort},
-		scsi.CmdReportLUNs:                             {prepare: answerByPort},
-		scsi.CmdReportTargetPortGroups:                 {prepare: answerByPort},
-		scsi.CmdReportSupportedOperationCodes:          {prepare: answerByPort},
-		scsi.CmdReportSupportedTaskManagementFunctions: {prepare: answerByPort},
-		scsi.CmdTestUnitReady:                          {prepare: testUnitReady},
-		scsi.CmdRequestSense:                           {prepare: requestSense},
-		scsi.CmdReadCapacity10:                         {prepare: readCapacity10},
-		scsi.CmdReadCapacity16:                         {prepare: readCapacity16},
-		scsi.CmdModeSense6:                             {prepare: modeSense},
-		scsi.CmdModeSense10:                            {prepare: modeSense},
+		scsi.CmdInquiry:                                port,
+		scsi.CmdReportLUNs:                             port,
+		scsi.CmdReportTargetPortGroups:                 port,
+		scsi.CmdReportSupportedOperationCodes:          port,
+		scsi.CmdReportSupportedTaskManagementFunctions: port,
 
-		scsi.CmdRead6:   {prepare: prepareRead, execute: read},
-		scsi.CmdRead10:  {prepare: prepareRead, execute: read},
-		scsi.CmdRead12:  {prepare: prepareRead, execute: read},
-		scsi.CmdRead16:  {prepare: prepareRead, execute: read},
-		scsi.CmdWrite6:  {prepare: prepareWrite, execute: write},
-		scsi.CmdWrite10: {prepare: prepareWrite, execute: write},
-		scsi.CmdWrite12: {prepare: prepareWrite, execute: write},
-		scsi.CmdWrite16: {prepare: prepareWrite, execute: write},
+		scsi.CmdTestUnitReady:  {prepare: testUnitReady},
+		scsi.CmdRequestSense:   {prepare: requestSense},
+		scsi.CmdReadCapacity10: {prepare: readCapacity10},
+		scsi.CmdReadCapacity16: {prepare: readCapacity16},
+		scsi.CmdLogSense:       {prepare: logSense},
+		scsi.CmdGetLBAStatus:   {prepare: prepareLBAStatus, execute: lbaStatus, free: true},
+		scsi.CmdModeSense6:     sense,
+		scsi.CmdModeSense10:    sense,
+		scsi.CmdModeSelect6:    selectMode,
+		scsi.CmdModeSelect10:   selectMode,
 
-		scsi.CmdSynchronizeCache10: {prepare: prepareSynchronize, execute: synchronize},
-		scsi.CmdSynchronizeCache16: {prepare: prepareSynchronize, execute: synchronize},
-		scsi.CmdStartStopUnit:      {prepare: prepareStartStop, execute: synchronize},
+		scsi.CmdRead6:              reads,
+		scsi.CmdRead10:             reads,
+		scsi.CmdRead12:             reads,
+		scsi.CmdRead16:             reads,
+		scsi.CmdWrite6:             writes,
+		scsi.CmdWrite10:            writes,
+		scsi.CmdWrite12:            writes,
+		scsi.CmdWrite16:            writes,
+		scsi.CmdVerify10:           verifies,
+		scsi.CmdVerify12:           verifies,
+		scsi.CmdVerify16:           verifies,
+		scsi.CmdWriteAndVerify10:   writeVerifies,
+		scsi.CmdWriteAndVerify12:   writeVerifies,
+		scsi.CmdWriteAndVerify16:   writeVerifies,
+		scsi.CmdPreFetch10:         fetches,
+		scsi.CmdPreFetch16:         fetches,
+		scsi.CmdWriteSame10:        sames,
+		scsi.CmdWriteSame16:        sames,
+		scsi.CmdCompareAndWrite:    {prepare: prepareCompareAndWrite, execute: compareAndWrite},
+		scsi.CmdUnmap:              {prepare: prepareUnmap, received: receivedUnmap, execute: unmap},
+		scsi.CmdSynchronizeCache10: flushes,
+		scsi.CmdSynchronizeCache16: flushes,
+		scsi.CmdStartStopUnit:      {prepare: prepareStartStop, execute: synchronize, free: true},
+
+		scsi.CmdReserve6:           reserves,
+		scsi.CmdReserve10:          reserves,
+		scsi.CmdRelease6:           releases,
+		scsi.CmdRelease10:          releases,
+		scsi.CmdReadKeys:           reserveIn,
+		scsi.CmdReadReservation:    reserveIn,
+		scsi.CmdReportCapabilities: reserveIn,
+		scsi.CmdReadFullStatus:     reserveIn,
+		scsi.CmdRegister:           reserveOut,
+		scsi.CmdReserveOut:         reserveOut,
+		scsi.CmdReleaseOut:         reserveOut,
+		scsi.CmdClear:              reserveOut,
+		scsi.CmdPreempt:            reserveOut,
+		scsi.CmdPreemptAndAbort:    reserveOut,
+		scsi.CmdRegisterAndIgnore:  reserveOut,
+		scsi.CmdRegisterAndMove:    reserveOut,
 	}
 }
 

@@ -68,6 +68,8 @@ type brain struct {
 	// draining: new tasks end with NotServed; stopping: for good.
 	draining, stopping bool
 	waking             bool // wake is under way
+	// leaving is set while draining, for those without the lock.
+	leaving atomic.Bool
 
 	nexuses   map[Nexus]*nexus
 	lastNexus uint32
@@ -135,7 +137,7 @@ func (u *LogicalUnit) Drain(ctx context.Context) error {
 		u.mu.Unlock()
 		return nil
 	}
-	b.draining = true
+	b.drain()
 	idle := b.whenIdle()
 	u.mu.Unlock()
 	select {
@@ -152,7 +154,13 @@ func (u *LogicalUnit) Resume() {
 	defer u.mu.Unlock()
 	if b := u.brain; b != nil && !b.stopping {
 		b.draining = false
+		b.leaving.Store(false)
 	}
+}
+
+func (b *brain) drain() {
+	b.draining = true
+	b.leaving.Store(true)
 }
 
 // whenIdle answers a channel that is closed when no task is outstanding.
@@ -183,7 +191,8 @@ func (u *LogicalUnit) Deactivate() State {
 		u.mu.Unlock()
 		return State{}
 	}
-	b.draining, b.stopping = true, true
+	b.stopping = true
+	b.drain()
 	for t := b.tasks.oldest; t != nil; {
 		next := t.state.newer
 		if t.state.phase < phaseExecuting {

@@ -138,6 +138,17 @@ func (b *brain) mayTouch(t *Task) bool {
 	return true
 }
 
+// interrupted is asked by commands that take long: it reports true when the
+// task was aborted, or when the brain is about to move; then the next one runs
+// the command from its beginning.
+func (b *brain) interrupted(t *Task) bool {
+	if b.leaving.Load() {
+		t.notServed()
+		return true
+	}
+	return t.state.isAborted()
+}
+
 // sync makes durable what was written before.
 func (b *brain) sync(t *Task) bool {
 	if err := b.device.Sync(); err != nil {
@@ -151,11 +162,7 @@ func (b *brain) sync(t *Task) bool {
 // All that was written is made durable, before the status even when IMMED is
 // one. The blocks are checked but not held.
 func prepareSynchronize(b *brain, t *Task) bool {
-	if !b.setRange(t, t.cdb().LBA(), uint64(t.cdb().TransferLength())) {
-		return false
-	}
-	t.state.end = t.state.lba
-	return true
+	return b.setRange(t, t.cdb().LBA(), uint64(t.cdb().TransferLength()))
 }
 
 func synchronize(b *brain, t *Task) { b.sync(t) }

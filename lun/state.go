@@ -193,7 +193,7 @@ func (u *LogicalUnit) change(compute func(*brain, *persistent) (effects, error))
 	defer u.changes.Unlock()
 	u.mu.Lock()
 	b := u.brain
-	if b == nil {
+	if b == nil || !b.right.Valid() {
 		u.mu.Unlock()
 		return ErrNotActive
 	}
@@ -209,7 +209,11 @@ func (u *LogicalUnit) change(compute func(*brain, *persistent) (effects, error))
 	if err == nil {
 		b.install(next, e)
 	}
+	waiting := e.waiter != nil && e.waiter.left > 0
 	b.run()
+	if waiting {
+		<-e.waiter.done
+	}
 	if errors.Is(err, errUnchanged) {
 		return nil
 	}
@@ -222,9 +226,12 @@ type effects struct {
 	// all, when not zero, is for every nexus but the one that asked.
 	all scsi.ASC
 	by  Nexus
-	// abort: the tasks of these nexuses are aborted; waiter is told.
+	// abort: the tasks of these nexuses are aborted; waiter is told of those
+	// that may have an effect yet.
 	abort  []Nexus
 	waiter *waiter
+	// spare is the task that asked, which is not aborted.
+	spare *Task
 }
 
 type attention struct {
@@ -275,9 +282,14 @@ func (b *brain) install(next persistent, e effects) {
 		if n.tasks > 0 && name != e.by && !b.state.mode.TaskAbortedStatusSent {
 			n.attention(scsi.CommandsClearedByAnotherInitiator)
 		}
-		b.abortTasks(e.waiter, func(t *Task) bool { return t.state.nexus == n }, name != e.by)
+		// Tasks that change the state are behind this one in its queue: once
+		// aborted they have no effect, and waiting for them would be for ever.
+		b.abortTasks(e.waiter, func(t *Task) bool { return t.state.nexus == n && !changesState(t) }, name != e.by)
+		b.abortTasks(nil, func(t *Task) bool { return t.state.nexus == n && changesState(t) && t != e.spare }, name != e.by)
 	}
 }
+
+func changesState(t *Task) bool { return scsi.Commands[t.state.cmd].Effect == scsi.EffectState }
 
 // changeState carries out a command of EffectState: it changes the state and
 // ends the task by what came of it.

@@ -106,7 +106,7 @@ func (b *brain) run() {
 // handOver gives a task whose execution may wait to a worker. It reports false
 // when the task is for the caller to execute.
 func (b *brain) handOver(t *Task) bool {
-	if scsi.Commands[t.state.cmd].Effect == scsi.EffectState {
+	if changesState(t) {
 		if !b.changing {
 			b.changing = true
 			b.running.Go(func() { b.worker(b.changeWork) })
@@ -150,7 +150,7 @@ func (b *brain) start(t *Task) {
 		return
 	}
 	h := &handlers[t.state.cmd]
-	if h.prepare != nil && !h.prepare(b, t) {
+	if !h.prepare(b, t) {
 		b.complete(t)
 		return
 	}
@@ -171,11 +171,12 @@ func (b *brain) start(t *Task) {
 // proceed goes on with a task whose data-out is there.
 func (b *brain) proceed(t *Task) {
 	s := &t.state
-	if handlers[s.cmd].execute == nil {
+	h := &handlers[s.cmd]
+	if h.received != nil && !h.received(b, t) {
 		b.complete(t)
 		return
 	}
-	if s.lba < s.end && !b.ranges.acquire(t) {
+	if s.lba < s.end && !h.free && !b.ranges.acquire(t) {
 		s.phase = phaseRange
 		return
 	}
@@ -210,7 +211,7 @@ func (b *brain) gate(t *Task) bool {
 		t.check(unitAttention(n.takeAttention()))
 		return false
 	}
-	if id == scsi.NoCommand || handlers[id].prepare == nil {
+	if id == scsi.NoCommand {
 		t.check(sense)
 		return false
 	}

@@ -103,6 +103,11 @@ type Task struct {
 	// who routes tasks holds this one and sends it to where the brain lives
 	// now. It never reaches an initiator.
 	NotServed bool
+	// Uncertain: a run that ended with NotServed may have taken effect, or may
+	// still until the epoch it ran in is over. A unit only ever sets it, so
+	// that it stays true over all runs of the task; the port clears it with
+	// the rest of the task.
+	Uncertain bool
 
 	state taskState
 }

@@ -101,56 +101,6 @@ const (
 	EffectState          // changes reservations or mode pages
 )
 
-// ReservationType is the type of a persistent reservation (SPC-5 table 67).
-type ReservationType uint8
-
-// Types of persistent reservation.
-const (
-	WriteExclusive                  ReservationType = 0x1
-	ExclusiveAccess                 ReservationType = 0x3
-	WriteExclusiveRegistrantsOnly   ReservationType = 0x5
-	ExclusiveAccessRegistrantsOnly  ReservationType = 0x6
-	WriteExclusiveAllRegistrants    ReservationType = 0x7
-	ExclusiveAccessAllRegistrants   ReservationType = 0x8
-	lastReservationType                             = ExclusiveAccessAllRegistrants
-	reservationTypeMask             uint8           = 0xF
-	reservationScopeLogicalUnit     uint8           = 0x0
-	reservationScopeShift                           = 4
-	capabilityMaskWriteExclusive    uint16          = 0x0200
-	capabilityMaskExclusiveAccess   uint16          = 0x0800
-	capabilityMaskWriteExclusiveRO  uint16          = 0x2000
-	capabilityMaskExclusiveAccessRO uint16          = 0x4000
-	capabilityMaskWriteExclusiveAR  uint16          = 0x8000
-	capabilityMaskExclusiveAccessAR uint16          = 0x0001
-)
-
-// Valid reports whether the standard defines t.
-func (t ReservationType) Valid() bool {
-	switch t {
-	case WriteExclusive, ExclusiveAccess, WriteExclusiveRegistrantsOnly, ExclusiveAccessRegistrantsOnly,
-		WriteExclusiveAllRegistrants, ExclusiveAccessAllRegistrants:
-		return true
-	}
-	return false
-}
-
-// AllRegistrants reports whether every registrant holds a reservation of this
-// type.
-func (t ReservationType) AllRegistrants() bool {
-	return t == WriteExclusiveAllRegistrants || t == ExclusiveAccessAllRegistrants
-}
-
-// Registrants reports whether every registrant has the access of the holder:
-// the registrants only and all registrants types.
-func (t ReservationType) Registrants() bool {
-	return t >= WriteExclusiveRegistrantsOnly && t <= lastReservationType
-}
-
-// ExcludesReads reports whether the type is one of the exclusive access types.
-func (t ReservationType) ExcludesReads() bool {
-	return t == ExclusiveAccess || t == ExclusiveAccessRegistrantsOnly || t == ExclusiveAccessAllRegistrants
-}
-
 // Conflicts reports whether the command conflicts with a persistent
 // reservation of type t which the I_T nexus does not hold; registered says
 // whether the nexus is registered.

@@ -104,7 +104,7 @@ func T10VendorDesignator(vendor, id string) Designator {
 
 // NAADesignator designates a logical unit by its NAA name (SPC-5 §7.7.6.6).
 func NAADesignator(naa NAA) Designator {
-	return Designator{Association: AssociationLogicalUnit, CodeSet: CodeSetBinary, Type: DesignatorNAA, Value: naa[:]}
+	return Designator{Association: AssociationLogicalUnit, CodeSet: CodeSetBinary, Type: DesignatorNAA, Value: []byte(naa)}
 }
 
 // RelativeTargetPortDesignator designates a target port by its relative target
