@@ -10,6 +10,7 @@ import (
 var (
 	unexpectedUnsolicitedData = scsi.Sense{Key: scsi.AbortedCommand, ASC: 0x0c0c}
 	incorrectAmountOfData     = scsi.Sense{Key: scsi.AbortedCommand, ASC: 0x0c0d}
+	protocolServiceCRCError   = scsi.Sense{Key: scsi.AbortedCommand, ASC: 0x4705}
 )
 
 // command takes a SCSI Command (§11.3) and hands it to its unit.

@@ -1,6 +1,8 @@
 package target
 
 import (
+	"errors"
+
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/iscsi"
 	"github.com/tandem-san/tandem/lun"
@@ -20,6 +22,10 @@ type dataOutState struct {
 	unsolicited bool
 	limit       int
 	dataSN      uint32 // the next one of the burst
+	// broken, when it has a key: data was lost or is not what was asked for.
+	// The command ends with it when all data under way has come (RFC 7143
+	// §7.8, §7.9).
+	broken scsi.Sense
 
 	// wanted is how much the unit asked for and has not been given; 0: nothing.
 	wanted int
@@ -90,11 +96,7 @@ func (t *task) ReceiveDataOut(_ *lun.Task, n int) {
 	}
 	if t.out.buffer == nil || n > len(t.out.buffer.Bytes()) {
 		// The initiator announced no data, or more than one command may have.
-		t.failure = scsi.Illegal(scsi.InvalidFieldInCDB)
-		m := lun.Management{Function: scsi.AbortTask, Nexus: t.Nexus, Tag: t.Tag}
-		unit := t.unit
-		// On another goroutine: the unit is in the middle of this call.
-		c.functions.Go(func() { unit.Manage(c.ended, m) })
+		c.fail(t, scsi.Illegal(scsi.InvalidFieldInCDB))
 		c.mu.Unlock()
 		return
 	}
@@ -106,11 +108,20 @@ func (t *task) ReceiveDataOut(_ *lun.Task, n int) {
 	}
 }
 
+// fail has the unit abort the task, which then ends with sense; mu is held.
+func (c *connection) fail(t *task, sense scsi.Sense) {
+	t.failure = sense
+	m := lun.Management{Function: scsi.AbortTask, Nexus: t.Nexus, Tag: t.Tag}
+	unit := t.unit
+	// On another goroutine: the unit may be in the middle of calling this side.
+	c.functions.Go(func() { unit.Manage(c.ended, m) })
+}
+
 // gather goes on with the data-out of a task: it reports true when what the
 // unit wants is there, or else sends the R2Ts that may be sent. mu is held.
 func (c *connection) gather(t *task) (ready bool) {
 	o := &t.out
-	if o.wanted == 0 || t.completed {
+	if o.wanted == 0 || t.completed || o.broken.Key != scsi.NoSense {
 		return false
 	}
 	if o.received >= o.wanted {
@@ -165,14 +176,23 @@ func (c *connection) dataOut(h *iscsi.BHS) error {
 		c.mu.Unlock()
 		return nil
 	}
-	if err := t.checkDataOut(&p, n); err != nil {
+	err := t.checkDataOut(&p, n)
+	if err != nil || t.out.broken.Key != scsi.NoSense {
+		if err == nil && p.Final {
+			c.burstEnds(t)
+		}
 		c.mu.Unlock()
 		return err
 	}
 	t.out.filling = true
 	c.mu.Unlock()
 
-	err := c.reader.ReadData(t.out.buffer.Bytes()[t.out.received:][:n])
+	err = c.reader.ReadData(t.out.buffer.Bytes()[t.out.received:][:n])
+	spoilt := errors.Is(err, iscsi.ErrDataDigest)
+	if spoilt {
+		c.reject(iscsi.RejectDataDigestError)
+		err = nil
+	}
 
 	c.mu.Lock()
 	t.out.filling = false
@@ -183,7 +203,16 @@ func (c *connection) dataOut(h *iscsi.BHS) error {
 		c.mu.Unlock()
 		return err
 	}
-	ready := c.filled(t, &p, n)
+	if spoilt {
+		t.out.broken = protocolServiceCRCError
+	}
+	t.out.received += n
+	t.out.dataSN++
+	c.counters.DataOut += uint64(n)
+	if p.Final {
+		c.burstEnds(t)
+	}
+	ready := c.gather(t)
 	c.mu.Unlock()
 	if ready {
 		t.unit.DataOutReceived(&t.Task)
@@ -192,12 +221,10 @@ func (c *connection) dataOut(h *iscsi.BHS) error {
 }
 
 // checkDataOut tells whether a Data-Out PDU with n bytes is the one that comes
-// next; mu is held.
+// next. When data is missing or too long the task becomes broken; an error
+// means that the connection cannot go on. mu is held.
 func (t *task) checkDataOut(p *iscsi.DataOut, n int) error {
 	o := &t.out
-	bad := func(what string, got, want uint32) error {
-		return violation(iscsi.RejectInvalidPDUField, "Data-Out of task %08x: %s is %d, expected is %d", t.itt, what, got, want)
-	}
 	end, tag := o.limit, iscsi.NoTag
 	switch {
 	case o.unsolicited:
@@ -207,37 +234,39 @@ func (t *task) checkDataOut(p *iscsi.DataOut, n int) error {
 	default:
 		return violation(iscsi.RejectInvalidPDUField, "Data-Out of task %08x, which expects none", t.itt)
 	}
-	switch {
-	case p.TargetTransferTag != tag:
-		return bad("target transfer tag", p.TargetTransferTag, tag)
-	case p.DataSN != o.dataSN:
-		return bad("DataSN", p.DataSN, o.dataSN)
-	case p.BufferOffset != uint32(o.received):
-		return bad("buffer offset", p.BufferOffset, uint32(o.received))
-	case p.LUN != t.lun && !o.unsolicited:
+	if p.TargetTransferTag != tag {
+		return violation(iscsi.RejectInvalidPDUField, "Data-Out of task %08x: target transfer tag %08x, expected is %08x",
+			t.itt, p.TargetTransferTag, tag)
+	}
+	if !o.unsolicited && p.LUN != t.lun {
 		return violation(iscsi.RejectInvalidPDUField, "Data-Out of task %08x: LUN %v, expected is %v", t.itt, p.LUN, t.lun)
-	case o.received+n > end:
-		return bad("end of the data", uint32(o.received+n), uint32(end))
-	case !o.unsolicited && p.Final != (o.received+n == end):
-		return violation(iscsi.RejectInvalidPDUField, "Data-Out of task %08x: F is %v at %d of %d bytes", t.itt, p.Final, o.received+n, end)
+	}
+	if o.broken.Key != scsi.NoSense {
+		return nil
+	}
+	after := o.received + n
+	switch {
+	case p.DataSN != o.dataSN, p.BufferOffset != uint32(o.received):
+		o.broken = protocolServiceCRCError
+	case after > end, p.Final && after < end && !o.unsolicited:
+		o.broken = incorrectAmountOfData
+	case !p.Final && after == end:
+		return violation(iscsi.RejectInvalidPDUField, "Data-Out of task %08x: F is missing at byte %d", t.itt, end)
 	}
 	return nil
 }
 
-// filled counts n bytes that have arrived and goes on; it reports true when
-// the unit has what it wants. mu is held.
-func (c *connection) filled(t *task, p *iscsi.DataOut, n int) (ready bool) {
+// burstEnds counts the end of the burst under way. A task that is broken fails
+// when it was the last one. mu is held.
+func (c *connection) burstEnds(t *task) {
 	o := &t.out
-	o.received += n
-	o.dataSN++
-	c.counters.DataOut += uint64(n)
-	if p.Final {
-		o.dataSN = 0
-		if o.unsolicited {
-			o.unsolicited = false
-		} else {
-			o.done++
-		}
+	o.dataSN = 0
+	if o.unsolicited {
+		o.unsolicited = false
+	} else {
+		o.done++
 	}
-	return c.gather(t)
+	if o.broken.Key != scsi.NoSense && o.sent == o.done {
+		c.fail(t, o.broken)
+	}
 }
