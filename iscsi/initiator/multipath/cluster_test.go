@@ -259,7 +259,10 @@ func until(t testing.TB, what string, ok func() bool) {
 }
 
 // proxy stands between the initiator and a controller and can be frozen: it
-// keeps connections and accepts new ones, and passes nothing on.
+// keeps connections and accepts new ones, and passes nothing on. What reaches
+// it meanwhile is lost with its connection, as packets are that a network
+// drops: it does not stand for a controller that takes commands and runs them
+// later, which no initiator can survive.
 type proxy struct {
 	listener net.Listener
 	wg       sync.WaitGroup
@@ -314,11 +317,12 @@ func (p *proxy) pass(from, to net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
+		lost := p.frozen
 		for p.frozen {
 			p.thawed.Wait()
 		}
 		p.mu.Unlock()
-		if err != nil {
+		if err != nil || lost {
 			return
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
