@@ -236,3 +236,10 @@ func ready(t *testing.T, c lun.Config) *fixture {
 	f.clear(t, alice, bob, carol)
 	return f
 }
+
+// flipping is a right that is valid a number of times, then no more.
+type flipping struct{ after atomic.Int64 }
+
+func (r *flipping) Valid() bool { return r.after.Add(-1) >= 0 }
+
+func stateOf(f *fixture) lun.State { return f.unit.State() }
