@@ -55,11 +55,15 @@ func (r *Reader) SetMaxDataSegmentLength(n int) { r.maxData = n }
 // Ready tells whether the whole next PDU is in the buffer, so that it can be
 // taken without waiting for the source.
 func (r *Reader) Ready() bool {
-	have := r.w - r.r
+	next := r.r
+	if r.pending {
+		next += r.segment(&r.header)
+	}
+	have := r.w - next
 	if have < BHSLength {
 		return false
 	}
-	h := (*BHS)(r.buf[r.r:])
+	h := (*BHS)(r.buf[next:])
 	n := BHSLength + h.AHSLength()
 	if r.digests.Header == CRC32C {
 		n += digestLength

@@ -146,6 +146,53 @@ func TestAStreamThatEndsInsideAPDUIsNoCleanEnd(t *testing.T) {
 	}
 }
 
+func TestReadyAndWholeTellWhatIsInTheBuffer(t *testing.T) {
+	for _, d := range everyDigests {
+		one := outgoing(NOPOut{}, make([]byte, 8), []byte("12345"))
+		length := len(stream(d, one))
+		b := stream(d, one, one)
+		for n := length - 6; n < 2*length; n++ { // of the first all but data may be there
+			r := NewReader(&chunks{b[:length-12], b[length-12 : n]}, 0, 100)
+			r.SetDigests(d)
+			if r.Ready() {
+				t.Error("ready before anything was read")
+			}
+			if _, _, err := r.ReadHeader(); err != nil {
+				t.Fatal(err)
+			}
+			_ = r.need(min(n, 2*length) - r.r) // all there is, in the buffer
+			if want := n >= length; r.Whole() != want {
+				t.Errorf("%+v, %d of %d bytes: Whole is %v", d, n, length, !want)
+			}
+			if r.Ready() {
+				t.Errorf("%+v, %d of %d bytes: ready for the second", d, n, 2*length)
+			}
+		}
+		r := NewReader(bytes.NewReader(b), 0, 100)
+		r.SetDigests(d)
+		if _, _, err := r.ReadHeader(); err != nil || !r.Ready() {
+			t.Errorf("%+v: not ready for the second, behind data not taken", d)
+		}
+		if _, err := r.Data(); err != nil || !r.Ready() {
+			t.Errorf("%+v: not ready for the second", d)
+		}
+	}
+}
+
+// chunks is a source that gives one piece at a time.
+type chunks [][]byte
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if len(*c) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, (*c)[0])
+	if (*c)[0] = (*c)[0][n:]; len((*c)[0]) == 0 {
+		*c = (*c)[1:]
+	}
+	return n, nil
+}
+
 func TestAHSAreReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var a AdditionalHeader
