@@ -1,0 +1,283 @@
+package forward
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tandem-san/tandem/block"
+	"github.com/tandem-san/tandem/ha/link"
+	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/scsi"
+)
+
+// request is a command, or a task management function, that was sent to the
+// primary and is not complete. The mutex of the peer protects it.
+type request struct {
+	peer   *peer
+	id     uint64
+	epoch  uint64
+	task   *lun.Task                    // nil for a task management function
+	answer chan<- scsi.FunctionResponse // of a task management function
+
+	// sent and wanted are how much data-out was sent and is to be.
+	sent, wanted int
+	// sending counts the frames whose body is the task's data-out and that
+	// the link still has.
+	sending int
+	// answered: the task is complete but for sending.
+	answered bool
+	dataIn   *block.Buffer // for the data-in that arrives
+}
+
+// managed is the answer to a task management function.
+type managed struct {
+	to       chan<- scsi.FunctionResponse
+	response scsi.FunctionResponse
+}
+
+// newRequest answers a request that is outstanding from now on, or nil when
+// there are as many as may be. The caller holds mu.
+func (p *peer) newRequest(u *Proxy, most int) *request {
+	if len(p.requests) >= most {
+		return nil
+	}
+	var r *request
+	if last := len(p.spare) - 1; last >= 0 {
+		r, p.spare = p.spare[last], p.spare[:last]
+	} else {
+		r = &request{peer: p}
+	}
+	p.lastRequest++
+	*r = request{peer: p, id: p.lastRequest, epoch: u.epoch}
+	p.requests[r.id] = r
+	return r
+}
+
+// forget ends a request; what arrives for it is ignored. The caller holds mu.
+func (p *peer) forget(r *request) {
+	delete(p.requests, r.id)
+	if r.sending == 0 {
+		p.recycle(r)
+	}
+}
+
+func (p *peer) recycle(r *request) {
+	*r = request{peer: p}
+	p.spare = append(p.spare, r)
+}
+
+// submit sends a task, or sets its result and answers false. The caller holds
+// mu.
+func (p *peer) submit(u *Proxy, t *lun.Task) bool {
+	if !p.up {
+		t.NotServed = true
+		return false
+	}
+	var r *request
+	if len(p.backlog) == 0 {
+		r = p.newRequest(u, p.forward.config.MaxTasks)
+	}
+	if r == nil {
+		t.Status = scsi.StatusTaskSetFull
+		return false
+	}
+	r.task = t
+	p.head = appendCommand(p.head[:0], u.unit, t)
+	f := link.Frame{Kind: kindSubmit, Request: r.id, Epoch: u.epoch, Head: p.head}
+	if len(t.DataOut) > 0 {
+		r.sent = min(len(t.DataOut), t.ExpectedOut, MaxTransfer)
+		f.Body, f.Owner = t.DataOut[:r.sent], r
+		r.sending++
+	}
+	if !p.send(f) {
+		r.sending = 0
+		p.forget(r)
+		t.NotServed = true
+		return false
+	}
+	return true
+}
+
+// sendDataOut sends the data-out the task holds, up to what is wanted. The
+// caller holds the peer's mu.
+func (r *request) sendDataOut() {
+	p := r.peer
+	for r.sent < r.wanted {
+		n := min(r.wanted-r.sent, chunk)
+		p.head = appendCount(p.head[:0], r.sent)
+		r.sending++
+		f := link.Frame{Kind: kindDataOut, Request: r.id, Epoch: r.epoch, Head: p.head, Body: r.task.DataOut[r.sent : r.sent+n], Owner: r}
+		if !p.send(f) {
+			r.sending-- // and the request is about to fail
+			return
+		}
+		r.sent += n
+	}
+}
+
+// Release is called when the link needs a piece of the data-out no more
+// (link.Releaser).
+func (r *request) Release() {
+	p := r.peer
+	p.mu.Lock()
+	r.sending--
+	p.flush()
+	if r.sending > 0 {
+		p.mu.Unlock()
+		return
+	}
+	if r.answered {
+		p.completeLate(r)
+		return
+	}
+	if p.requests[r.id] != r {
+		p.recycle(r)
+	}
+	p.mu.Unlock()
+}
+
+// completeLate completes a task that was answered before the link was done
+// with its data-out. It is called with mu held and releases it.
+func (p *peer) completeLate(r *request) {
+	t := r.task
+	p.recycle(r)
+	p.mu.Unlock()
+	t.Transport.CommandComplete(t)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.late--; p.late > 0 {
+		return
+	}
+	for _, a := range p.answers {
+		a.to <- a.response
+	}
+	p.answers = nil
+}
+
+// receiveCame has the port gather the data-out that the primary asks for.
+func (p *peer) receiveCame(f link.Frame) error {
+	n, err := decodeCount(f.Head)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	r := p.requests[f.Request]
+	if r == nil || r.task == nil {
+		p.mu.Unlock()
+		return nil
+	}
+	t := r.task
+	if n <= r.sent || n > t.ExpectedOut || r.wanted > r.sent {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: %d bytes of data-out asked for, %d of %d sent", errFrame, n, r.sent, t.ExpectedOut)
+	}
+	r.wanted = n
+	if len(t.DataOut) >= n {
+		r.sendDataOut()
+		p.mu.Unlock()
+		return nil
+	}
+	p.gathering[t] = r
+	p.mu.Unlock()
+	t.Transport.ReceiveDataOut(t, n)
+	return nil
+}
+
+// placeDataIn lends memory for the data-in of a task.
+func (p *peer) placeDataIn(f link.Frame, n int) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.requests[f.Request]
+	if r == nil || r.task == nil {
+		return nil, nil
+	}
+	if n > r.task.ExpectedIn || r.dataIn != nil {
+		return nil, fmt.Errorf("%w: %d bytes of data-in, expected are %d", errFrame, n, r.task.ExpectedIn)
+	}
+	if r.dataIn = p.forward.config.Pool.Get(n); r.dataIn == nil {
+		return nil, nil
+	}
+	return r.dataIn.Bytes(), nil
+}
+
+// completeCame ends a task with what the primary says.
+func (p *peer) completeCame(f link.Frame) error {
+	res, err := decodeResult(f.Head, f.Flags)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	r := p.requests[f.Request]
+	if r == nil || r.task == nil {
+		p.mu.Unlock()
+		return nil
+	}
+	t := r.task
+	delete(p.requests, r.id)
+	delete(p.gathering, t)
+	t.Status, t.Sense, t.Transfer, t.DataIn = res.status, res.sense, res.transfer, r.dataIn
+	t.Aborted, t.NotServed = f.Flags&flagAborted != 0, f.Flags&flagNotServed != 0
+	if t.Aborted || t.NotServed {
+		t.Release()
+	}
+	if f.Flags&flagUncertain != 0 {
+		t.Uncertain = true
+	}
+	if f.Lost { // no memory for the data-in
+		t.Status, t.Sense, t.Transfer = scsi.StatusBusy, scsi.Sense{}, 0
+	}
+	if r.sending > 0 {
+		r.answered = true
+		p.late++
+		p.mu.Unlock()
+		return nil
+	}
+	p.recycle(r)
+	p.mu.Unlock()
+	t.Transport.CommandComplete(t)
+	return nil
+}
+
+// managedCame hands the answer to a task management function over, after the
+// tasks that ended before it.
+func (p *peer) managedCame(f link.Frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.requests[f.Request]
+	if r == nil || r.answer == nil {
+		return
+	}
+	a := managed{to: r.answer, response: scsi.FunctionResponse(f.Flags)}
+	p.forget(r)
+	if p.late > 0 {
+		p.answers = append(p.answers, a)
+		return
+	}
+	a.to <- a.response
+}
+
+// failRequests ends everything outstanding after the link was lost, oldest
+// first. The link has released all bodies.
+func (p *peer) failRequests() {
+	p.mu.Lock()
+	failed := slices.SortedFunc(maps.Values(p.requests), func(a, b *request) int { return cmp.Compare(a.id, b.id) })
+	var tasks []*lun.Task
+	for _, r := range failed {
+		if t := r.task; t != nil {
+			r.dataIn.Release() // it did not arrive whole
+			t.NotServed, t.Uncertain = true, true
+			tasks = append(tasks, t)
+		} else {
+			r.answer <- scsi.FunctionRejected
+		}
+		p.recycle(r)
+	}
+	clear(p.requests)
+	clear(p.gathering)
+	p.mu.Unlock()
+	for _, t := range tasks {
+		t.Transport.CommandComplete(t)
+	}
+}
