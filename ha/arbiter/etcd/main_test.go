@@ -1,31 +1,9 @@
 package etcd_test
 
 import (
-	"fmt"
-	"os"
 	"testing"
-	"time"
 
-	"go.uber.org/goleak"
+	"github.com/tandem-san/tandem/ha/arbiter/arbitertest"
 )
 
-// lingering is how long connections between members may outlive both: etcd's
-// peer listener renews the read deadline of a connection on each read, which
-// can undo the deadline by which net/http interrupts that read, and the
-// connection then ends only when rafthttp.DefaultConnReadTimeout (5 s) passes.
-const lingering = 10 * time.Second
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	var err error
-	for deadline := time.Now().Add(lingering); time.Now().Before(deadline); {
-		if err = goleak.Find(); err == nil {
-			break
-		}
-	}
-	if err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { arbitertest.Main(m) }

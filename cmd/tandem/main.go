@@ -1,0 +1,57 @@
+// Command tandem is the one binary: controller, witness, and the tools to set
+// them up and look at them. A file holds a subcommand: its flags and what it
+// prints, and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is stamped by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintln(os.Stderr, "tandem:", err)
+	}
+	os.Exit(1)
+}
+
+// errSaid ends the program with exit status 1 when the reason has been printed.
+var errSaid = errors.New("the reason has been printed")
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "tandem",
+		Short:         "A highly available iSCSI block store of two ordinary machines",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.AddCommand(demoCommand(), initCommand(), checkCommand(), serveCommand(), witnessCommand(),
+		statusCommand(), portlistCommand(), promoteCommand())
+	return cmd
+}
+
+// newLog writes structured lines to standard error.
+func newLog(debug bool) *slog.Logger {
+	level := slog.LevelInfo
+	if debug {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}

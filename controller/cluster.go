@@ -1,0 +1,175 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/tandem-san/tandem/block"
+	"github.com/tandem-san/tandem/ctlconf"
+	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/ha/arbiter"
+	"github.com/tandem-san/tandem/ha/arbiter/etcd"
+	"github.com/tandem-san/tandem/ha/arbiter/manual"
+	"github.com/tandem-san/tandem/ha/node"
+	"github.com/tandem-san/tandem/identity"
+	"github.com/tandem-san/tandem/lun"
+)
+
+// cluster is the part of a controller that only high availability needs.
+type cluster struct {
+	node   *node.Node
+	store  arbiter.Store
+	member *etcd.Member // of the embedded arbiter, or nil
+	kind   ctlconf.ArbiterKind
+}
+
+// openCluster joins the cluster as configured; nothing runs yet.
+func openCluster(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(string)) (*cluster, error) {
+	h := c.HA
+	if h.Mode == ctlconf.ActiveActive {
+		return nil, c.Errorf(h.At("mode"), "mode active-active (1) is not available yet, expected active-standby (0) or active-active-forward (2)")
+	}
+	credentials, err := identity.Load(h.Certificate, h.Key, h.CA)
+	if err != nil {
+		return nil, fmt.Errorf("ha section: %w", err)
+	}
+	for _, w := range credentials.Warnings() {
+		log.Warn(w)
+	}
+	if got, want := credentials.Identity(), identity.OfNode(h.Cluster, h.ID); got != want {
+		return nil, c.Errorf(h.At("certificate"), "the certificate is of %v, expected one of %v", got, want)
+	}
+	units, err := clusterUnits(c, ports, pool, log)
+	if err != nil {
+		return nil, err
+	}
+	cl := &cluster{kind: h.Arbiter.Kind}
+	if err := cl.openArbiter(c, log); err != nil {
+		return nil, err
+	}
+	cl.node, err = node.New(node.Config{
+		Cluster: h.Cluster, Self: ha.NodeID(h.ID), Mode: node.Mode(h.Mode),
+		Listen: h.Listen.String(), Peers: peers(h), Credentials: credentials,
+		Heartbeat: h.Heartbeat, Lease: h.Lease,
+		Store: cl.store, Manual: h.Arbiter.Kind == ctlconf.ArbiterNone,
+		Units: units, Pool: pool, Disconnect: disconnect, Log: log,
+	})
+	if err != nil {
+		cl.closeArbiter()
+		return nil, err
+	}
+	return cl, nil
+}
+
+func peers(h *ctlconf.HA) map[ha.NodeID]string {
+	out := map[ha.NodeID]string{}
+	for _, p := range h.Peers {
+		out[ha.NodeID(p.ID)] = p.Address.String()
+	}
+	return out
+}
+
+// clusterUnits describes the logical units to the node. Each backend is opened
+// once to see that it can be.
+func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger) ([]node.UnitConfig, error) {
+	var units []node.UnitConfig
+	for _, l := range c.LUNs {
+		device, err := openBackend(l)
+		if err != nil {
+			return nil, c.Errorf(l.At("path"), "%v", err)
+		}
+		size := device.Size()
+		if err := device.Close(); err != nil {
+			return nil, fmt.Errorf("logical unit %s: %w", l.Name, err)
+		}
+		p, err := ports.portsOf(c, l)
+		if err != nil {
+			return nil, err
+		}
+		units = append(units, node.UnitConfig{
+			Name:     l.Name,
+			Home:     l.Options.Role == ctlconf.RolePrimary,
+			Fence:    node.Fence{PIDFile: fencePath(l.Options.Fence)},
+			Describe: describe(c, l, size),
+			Ports:    p,
+			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
+				return newLogicalUnit(c, l, pool, log, commit)
+			},
+			Open: func() (block.Device, error) { return openBackend(l) },
+		})
+	}
+	return units, nil
+}
+
+// fencePath is the pattern of pid files of a process fence.
+func fencePath(f ctlconf.Fence) string {
+	if f.Kind == ctlconf.FenceProcess {
+		return f.Path
+	}
+	return ""
+}
+
+// openArbiter starts or reaches what keeps the grants.
+func (cl *cluster) openArbiter(c *ctlconf.Config, log *slog.Logger) error {
+	h := c.HA
+	switch a := h.Arbiter; a.Kind {
+	case ctlconf.ArbiterEmbedded:
+		member, err := etcd.Start(memberConfig(h.Cluster, fmt.Sprint(h.ID), *a.Embedded, tlsFiles(h.Certificate, h.Key, h.CA), log))
+		if err != nil {
+			return fmt.Errorf("arbiter: %w", err)
+		}
+		cl.member = member
+		store, err := member.Store(ha.NodeID(h.ID), 0)
+		if err != nil {
+			member.Close()
+			return fmt.Errorf("arbiter: %w", err)
+		}
+		cl.store = store
+	case ctlconf.ArbiterEtcd:
+		store, err := etcd.Connect(etcd.ClientConfig{
+			Endpoints: a.Etcd.Endpoints, CA: a.Etcd.CA, Cert: a.Etcd.Certificate, Key: a.Etcd.Key,
+			Cluster: h.Cluster, Node: ha.NodeID(h.ID), Log: log,
+		})
+		if err != nil {
+			return fmt.Errorf("arbiter: %w", err)
+		}
+		cl.store = store
+	default:
+		log.Warn("there is no arbiter: when the primary dies traffic stops until an operator types 'tandem promote LUN --force'")
+		cl.store = manual.New(ha.NodeID(h.ID), ha.DefaultStartGrace)
+	}
+	return nil
+}
+
+func (cl *cluster) closeArbiter() {
+	cl.store.Close()
+	if cl.member != nil {
+		cl.member.Close()
+	}
+}
+
+// run takes part in the cluster until ctx ends.
+func (cl *cluster) run(ctx context.Context) error {
+	defer cl.closeArbiter()
+	return cl.node.Run(ctx)
+}
+
+// tlsFiles names the files for the arbiter's own mutual TLS.
+func tlsFiles(cert, key, ca string) etcd.Credentials {
+	return etcd.Credentials{Cert: cert, Key: key, CA: ca, ServerName: "localhost"}
+}
+
+// memberConfig translates the configuration of an embedded arbiter.
+func memberConfig(clusterName, self string, a ctlconf.EmbeddedArbiter, tls etcd.Credentials, log *slog.Logger) etcd.Config {
+	members := map[string]string{}
+	for _, m := range a.Members {
+		members[m.Name] = m.Address.String()
+	}
+	listen := ""
+	if a.Listen != (netip.AddrPort{}) {
+		listen = a.Listen.String()
+	}
+	return etcd.Config{Cluster: clusterName, Self: self, DataDir: a.Data, Listen: listen, Members: members, TLS: tls, Log: log}
+}

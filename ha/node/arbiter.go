@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/ha/arbiter"
+)
+
+const (
+	// arbiterPatience is how long an answer of the arbiter is awaited before
+	// it counts as lost.
+	arbiterPatience = time.Second
+	// arbiterRetry is the rest between two tries of what must succeed.
+	arbiterRetry = 50 * time.Millisecond
+	// holdEvery is how often the arbiter's lease is renewed. It must be well
+	// inside the lease's time to live (at least a second).
+	holdEvery = 300 * time.Millisecond
+)
+
+// askChange asks the arbiter and tells the core what came of it.
+func (n *Node) askChange(ctx context.Context, a ha.AskChange) {
+	ctx, cancel := context.WithTimeout(ctx, arbiterPatience)
+	defer cancel()
+	grants, err := n.store.Change(ctx, a.Changes)
+	if err != nil {
+		n.log.Warn("the arbiter's answer was lost", "changes", len(a.Changes), "error", err)
+		n.post(ha.ChangeLost{ID: a.ID})
+		return
+	}
+	n.post(ha.Changed{ID: a.ID, Grants: grants})
+}
+
+// settle tries until the arbiter has ended the doubt.
+func (n *Node) settle(ctx context.Context) {
+	for ctx.Err() == nil {
+		once, cancel := context.WithTimeout(ctx, arbiterPatience)
+		state, err := n.store.Settle(once)
+		cancel()
+		if err == nil {
+			n.post(ha.Settled{State: state})
+			return
+		}
+		pause(ctx, arbiterRetry)
+	}
+}
+
+// watch tells the core what the arbiter says, for as long as the node runs.
+func (n *Node) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		for state := range n.store.Watch(ctx) {
+			n.post(ha.Observed{State: state})
+		}
+		pause(ctx, arbiterRetry)
+	}
+}
+
+// holder takes, renews and gives up the arbiter's lease, one after the other,
+// as the core asks.
+type holder struct {
+	store arbiter.Store
+	clock clock
+	post  func(ha.Event)
+	log   *slog.Logger
+	asked chan ha.Hold // of one; the newest wish
+	until time.Time    // of the last success
+	lost  bool         // the last try failed
+}
+
+// ask replaces the wish. Only the loop calls it.
+func (h *holder) ask(wish ha.Hold) {
+	select {
+	case <-h.asked:
+	default:
+	}
+	h.asked <- wish
+}
+
+func (h *holder) run(ctx context.Context) {
+	var wish ha.Hold
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case wish = <-h.asked:
+			if !wish.On {
+				h.drop(ctx)
+			}
+		case <-timer.C:
+		}
+		if wish.On {
+			timer.Reset(h.renew(ctx, wish.Generation))
+		}
+	}
+}
+
+// renew takes or renews the lease once and returns when to try again.
+func (h *holder) renew(ctx context.Context, generation uint64) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, arbiterPatience)
+	defer cancel()
+	until, err := h.store.Hold(ctx)
+	if err == nil && !time.Now().Before(h.until) {
+		// The lease is new or had lapsed, and others may have used the gap:
+		// their changes must be known before the lease counts.
+		var state arbiter.State
+		if state, err = h.store.Read(ctx); err == nil {
+			h.post(ha.Observed{State: state})
+		}
+	}
+	if err != nil {
+		if !h.lost {
+			h.log.Warn("the arbiter's lease cannot be renewed", "error", err)
+		}
+		h.lost = true
+		return arbiterRetry
+	}
+	h.lost = false
+	h.until = until
+	h.post(ha.Held{Generation: generation, Until: h.clock.at(until)})
+	return holdEvery
+}
+
+func (h *holder) drop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, arbiterPatience)
+	defer cancel()
+	h.until = time.Time{}
+	if err := h.store.Drop(ctx); err != nil {
+		h.log.Warn("the arbiter's lease cannot be given up; it lapses by itself", "error", err)
+	}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

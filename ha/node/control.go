@@ -1,0 +1,138 @@
+package node
+
+import (
+	"encoding/json"
+
+	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/lun"
+)
+
+// Messages of the control stream: a byte that says which, then JSON.
+const (
+	controlCore  byte = 1 // ha.Message
+	controlState byte = 2 // stateCopy
+	controlTaken byte = 3 // stateCopy without a state: it was taken
+	controlShown byte = 4 // all states were shown
+	controlAll   byte = 5 // all states shown were taken
+)
+
+// stateCopy is the state of a logical unit on its way to a peer.
+type stateCopy struct {
+	LUN   string    `json:"lun"`
+	At    stamp     `json:"at"`
+	State lun.State `json:"state,omitzero"`
+}
+
+// Control implements link.Handler.
+func (h *linkHandler) Control(peer ha.NodeID, payload []byte) {
+	n := h.node
+	if len(payload) == 0 {
+		n.refuseControl(peer, "it is empty")
+		return
+	}
+	kind, body := payload[0], payload[1:]
+	switch kind {
+	case controlCore:
+		m, err := ha.DecodeMessage(body)
+		if err != nil {
+			n.refuseControl(peer, err.Error())
+			return
+		}
+		n.post(ha.Received{From: peer, Message: m})
+	case controlState, controlTaken:
+		n.stateReceived(peer, kind, body)
+	case controlShown:
+		n.sendControl(peer, controlAll, nil)
+		n.progress(peer, func(s *peerState) { s.shown = true })
+	case controlAll:
+		n.progress(peer, func(s *peerState) { s.taken = true })
+	default:
+		n.refuseControl(peer, "its kind is unknown")
+	}
+}
+
+// progress notes a step of getting to know a peer and tells the core when it
+// was the last one.
+func (n *Node) progress(peer ha.NodeID, step func(*peerState)) {
+	up := false
+	n.peers.with(peer, func(s *peerState) {
+		before := s.shown && s.taken
+		step(s)
+		up = !before && s.shown && s.taken
+	})
+	if up {
+		n.post(ha.PeerUp{Peer: peer})
+	}
+}
+
+// refuseControl drops a message that no controller of this version sends.
+func (n *Node) refuseControl(peer ha.NodeID, why string) {
+	n.log.Warn("a message of a peer is refused", "peer", peer, "reason", why)
+	n.link.Reset(peer)
+}
+
+// stateReceived takes a copy of a state, or the word that ours was taken.
+func (n *Node) stateReceived(peer ha.NodeID, kind byte, body []byte) {
+	var c stateCopy
+	if err := json.Unmarshal(body, &c); err != nil {
+		n.refuseControl(peer, "a state cannot be read: "+err.Error())
+		return
+	}
+	u := n.named[c.LUN]
+	if u == nil {
+		n.refuseControl(peer, "a state is of an unknown logical unit")
+		return
+	}
+	if kind == controlTaken {
+		u.replica.ack(peer, c.At)
+		return
+	}
+	u.replica.offer(c.At, c.State)
+	n.sendControl(peer, controlTaken, stateCopy{LUN: c.LUN, At: c.At})
+}
+
+// showStates sends every state this controller knows to a peer.
+func (n *Node) showStates(peer ha.NodeID) {
+	for _, u := range n.units {
+		if at, state, ok := u.replica.current(); ok {
+			n.sendControl(peer, controlState, stateCopy{u.cfg.Name, at, state})
+		}
+	}
+	n.sendControl(peer, controlShown, nil)
+}
+
+// broadcastState sends the newest state of a logical unit to every peer.
+func (n *Node) broadcastState(u *Unit) {
+	at, state, _ := u.replica.current()
+	for _, p := range n.peers.ids() {
+		n.sendControl(p, controlState, stateCopy{u.cfg.Name, at, state})
+	}
+}
+
+// sendCore sends a message of the core.
+func (n *Node) sendCore(a ha.Send) {
+	// A message that does not go out is lost, which the core expects.
+	_ = n.link.SendControl(a.To, append([]byte{controlCore}, a.Message.Encode()...))
+}
+
+// sendControl sends a message of the node. What is lost because the link is
+// down is shown again when it is up; a peer that takes nothing more is reset.
+func (n *Node) sendControl(peer ha.NodeID, kind byte, v any) {
+	payload := []byte{kind}
+	if v != nil {
+		b, err := json.Marshal(v)
+		if err != nil {
+			panic("ha/node: a message cannot be encoded: " + err.Error())
+		}
+		payload = append(payload, b...)
+	}
+	if err := n.link.SendControl(peer, payload); err != nil && n.isLinked(peer) {
+		n.log.Warn("a message to a peer cannot be sent", "peer", peer, "error", err)
+		n.link.Reset(peer)
+	}
+}
+
+func (n *Node) isLinked(peer ha.NodeID) (linked bool) {
+	n.peers.with(peer, func(s *peerState) { linked = s.linked })
+	return linked
+}

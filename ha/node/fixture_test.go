@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tandem-san/tandem/block"
+	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/ha/arbiter/arbitertest"
+	"github.com/tandem-san/tandem/identity"
+	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/pidfile"
+	"github.com/tandem-san/tandem/scsi"
+)
+
+func TestMain(m *testing.M) { arbitertest.Main(m) }
+
+const (
+	clusterName = "beast"
+	unitName    = "data"
+	capacity    = 4 << 20
+	patience    = 20 * time.Second
+)
+
+// pair is two controllers in this process over one disk, with real links, a
+// real arbiter and real fences.
+type pair struct {
+	t         *testing.T
+	mode      Mode
+	holdTime  time.Duration
+	maxHeld   int
+	arbiter   *arbitertest.Cluster
+	authority *identity.Authority
+	disk      *sharedDisk
+	dir       string
+	addresses map[ha.NodeID]string
+	nodes     map[ha.NodeID]*testNode
+}
+
+// testNode is one controller of a pair.
+type testNode struct {
+	*Node
+	stop func()
+	log  *strings.Builder
+}
+
+// sharedDisk is memory that both controllers have open.
+type sharedDisk struct{ *block.Ramdisk }
+
+func (d sharedDisk) Close() error { return nil }
+
+// newPair makes a pair whose arbiter has the members named, or one.
+func newPair(t *testing.T, members ...string) *pair {
+	if len(members) == 0 {
+		members = []string{"1"}
+	}
+	authority, err := identity.NewAuthority(clusterName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{
+		t: t, mode: ActiveActiveForward,
+		arbiter: arbitertest.Start(t, members...), authority: authority,
+		disk: &sharedDisk{block.NewRamdisk(capacity)}, dir: t.TempDir(),
+		addresses: map[ha.NodeID]string{}, nodes: map[ha.NodeID]*testNode{},
+	}
+	for id := ha.NodeID(1); id <= 2; id++ {
+		p.addresses[id] = arbitertest.FreeAddr(t)
+	}
+	return p
+}
+
+// startBoth starts the pair and waits until controller 1 serves and both are
+// candidates.
+func (p *pair) startBoth() {
+	p.t.Helper()
+	p.start(1)
+	p.start(2)
+	p.wait("a healthy pair", func() bool {
+		return p.grant(1).Equal(ha.Grant{Epoch: 2, Primary: 1, Candidates: []ha.NodeID{1, 2}}) && p.route(2) == ha.RouteForward
+	})
+}
+
+// start runs a controller until its stop is called or the test ends.
+func (p *pair) start(id ha.NodeID) {
+	p.t.Helper()
+	certificate, key, err := p.authority.Issue(identity.OfNode(clusterName, uint8(id)), netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	credentials, err := identity.New(certificate, key, p.authority.Certificate())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	pattern := filepath.Join(p.dir, "%d.pid")
+	pid, err := pidfile.Acquire(Fence{PIDFile: pattern}.Path(id))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	store := p.arbiter.StoreAt("1", id)
+	pool := block.NewPool(64 << 20)
+	log := &strings.Builder{}
+	n, err := New(Config{
+		Cluster: clusterName, Self: id, Mode: p.mode, Credentials: credentials,
+		Listen: p.addresses[id], Peers: map[ha.NodeID]string{3 - id: p.addresses[3-id]},
+		Store: store, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
+		Disconnect: func(string) {},
+		Log:        slog.New(slog.NewTextHandler(&lockedWriter{w: log}, nil)).With("controller", id),
+		Units: []UnitConfig{{
+			Name: unitName, Home: id == 1, Fence: Fence{PIDFile: pattern}, Describe: "a disk",
+			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
+			Open:  func() (block.Device, error) { return p.disk, nil },
+			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
+				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: commit})
+			},
+		}},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := n.Run(ctx); err != nil {
+			p.t.Errorf("controller %d: %v", id, err)
+		}
+	}()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		<-ended
+		store.Close()
+		pid.Release()
+	})
+	p.nodes[id] = &testNode{Node: n, stop: stop, log: log}
+	p.t.Cleanup(func() {
+		stop()
+		if p.t.Failed() {
+			p.t.Logf("log of controller %d:\n%s", id, log)
+		}
+	})
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  *strings.Builder
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+// port is the relative target port of a controller.
+func port(id ha.NodeID) uint16 { return uint16(id-1)*128 + 3 }
+
+// wait waits for a condition.
+func (p *pair) wait(what string, done func() bool) {
+	p.t.Helper()
+	for until := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			p.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func (p *pair) grant(id ha.NodeID) ha.Grant {
+	s, err := p.nodes[id].Status()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s.Units[0].Grant
+}
+
+func (p *pair) route(id ha.NodeID) ha.RouteKind { return p.unit(id).way.Load().Kind }
+
+func (p *pair) unit(id ha.NodeID) *Unit { return p.nodes[id].Unit(unitName) }
+
+// command is a task of a test and its own transport.
+type command struct {
+	lun.Task
+	done chan struct{}
+	all  []byte // the data-out of the initiator
+	// slow, when not nil, has data-out wait until it is closed.
+	slow chan struct{}
+	unit *Unit
+	wg   sync.WaitGroup
+}
+
+func (c *command) ReceiveDataOut(t *lun.Task, n int) {
+	give := func() {
+		t.DataOut = c.all[:n]
+		c.unit.DataOutReceived(t)
+	}
+	if c.slow == nil {
+		give()
+		return
+	}
+	c.wg.Go(func() { <-c.slow; give() })
+}
+
+func (c *command) CommandComplete(*lun.Task) { close(c.done) }
+
+var lastTag uint64
+
+// submit sends a command through a controller's port. Data-out is asked for
+// when solicited, else it is there from the start.
+func (p *pair) submit(id ha.NodeID, initiator string, cdb []byte, out []byte, solicited bool) *command {
+	lastTag++
+	c := &command{done: make(chan struct{}), all: out, unit: p.unit(id)}
+	c.Task = lun.Task{
+		Nexus: lun.Nexus{InitiatorPort: initiator, TargetPort: port(id)}, Tag: lastTag, CDB: cdb,
+		Attribute: scsi.AttributeSimple, Transport: c, ExpectedOut: len(out), ExpectedIn: 1 << 16,
+	}
+	if !solicited {
+		c.DataOut = out
+	}
+	c.unit.Submit(&c.Task)
+	return c
+}
+
+// finish waits for a command.
+func (p *pair) finish(c *command) *command {
+	p.t.Helper()
+	select {
+	case <-c.done:
+	case <-time.After(patience):
+		p.t.Fatalf("command %x does not end", c.CDB)
+	}
+	c.wg.Wait()
+	return c
+}
+
+// run sends a command and has its status GOOD, whatever unit attentions come
+// first.
+func (p *pair) run(id ha.NodeID, initiator string, cdb []byte, out []byte) []byte {
+	p.t.Helper()
+	for {
+		c := p.finish(p.submit(id, initiator, cdb, out, true))
+		if c.Status == scsi.StatusCheckCondition && c.Sense.Key == scsi.UnitAttention {
+			continue
+		}
+		if c.Status != scsi.StatusGood {
+			p.t.Fatalf("command %x through controller %d: %v, %v", cdb, id, c.Status, c.Sense)
+		}
+		defer c.Release()
+		if c.DataIn == nil {
+			return nil
+		}
+		return append([]byte(nil), c.DataIn.Bytes()...)
+	}
+}
+
+// blocks16 is a READ or WRITE (16).
+func blocks16(op byte, lba uint64, blocks uint32) []byte {
+	cdb := make([]byte, 16)
+	cdb[0] = op
+	binary.BigEndian.PutUint64(cdb[2:], lba)
+	binary.BigEndian.PutUint32(cdb[10:], blocks)
+	return cdb
+}
+
+func read16(lba uint64, blocks uint32) []byte  { return blocks16(0x88, lba, blocks) }
+func write16(lba uint64, blocks uint32) []byte { return blocks16(0x8A, lba, blocks) }

@@ -1,0 +1,104 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tandem-san/tandem/ha"
+)
+
+// post hands an event to the loop. It waits only for the loop, which waits for
+// nobody.
+func (n *Node) post(e ha.Event) {
+	select {
+	case n.events <- e:
+	case <-n.done:
+	}
+}
+
+// ask runs f in the loop, where the core may be looked at.
+func (n *Node) ask(f func()) error {
+	ran := make(chan struct{})
+	select {
+	case n.asks <- func() { f(); close(ran) }:
+		<-ran
+		return nil
+	case <-n.done:
+		return errStopped
+	}
+}
+
+// loop owns the core.
+func (n *Node) loop(ctx context.Context) {
+	defer close(n.done)
+	every := n.cfg.Heartbeat / 10
+	if every == 0 {
+		every = ha.DefaultHeartbeat / 10
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-n.events:
+			n.step(ctx, e)
+		case f := <-n.asks:
+			f()
+		case <-tick.C:
+			n.step(ctx, ha.Tick{})
+			for _, u := range n.units {
+				u.sweep()
+			}
+		}
+	}
+}
+
+// step feeds one event to the core and carries out what it decides.
+func (n *Node) step(ctx context.Context, e ha.Event) {
+	for _, a := range n.core.Step(n.clock.now(), e) {
+		n.carryOut(ctx, a)
+	}
+}
+
+// carryOut does what the core decided. Nothing here waits.
+func (n *Node) carryOut(ctx context.Context, a ha.Action) {
+	switch a := a.(type) {
+	case ha.Send:
+		n.sendCore(a)
+	case ha.AskChange:
+		n.works.Go(func() { n.askChange(ctx, a) })
+	case ha.Settle:
+		n.works.Go(func() { n.settle(ctx) })
+	case ha.Hold:
+		n.holder.ask(a)
+	case ha.Fence:
+		u := n.named[a.LUN]
+		n.works.Go(func() { n.fence(ctx, u, a) })
+	case ha.Drain:
+		n.named[a.LUN].drain(a)
+	case ha.Right:
+		u := n.named[a.LUN]
+		u.right.set(a.Until)
+	case ha.Route:
+		n.log.Info("route", "lun", a.LUN, "route", a.Kind, "primary", a.Primary, "epoch", a.Epoch)
+		n.named[a.LUN].route(a)
+	case ha.Disconnect:
+		n.cfg.Disconnect(a.LUN)
+	case ha.Note:
+		n.note(a)
+	default:
+		panic(fmt.Sprintf("ha/node: unknown action %T", a))
+	}
+}
+
+// note writes the core's remark to the log, and keeps an alarm for the operator.
+func (n *Node) note(a ha.Note) {
+	if a.Alarm {
+		n.notes.keep(a.LUN, a.Text)
+		n.log.Error(a.Text, "lun", a.LUN)
+		return
+	}
+	n.log.Info(a.Text, "lun", a.LUN)
+}

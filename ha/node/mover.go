@@ -1,0 +1,135 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/tandem-san/tandem/block"
+	"github.com/tandem-san/tandem/ha"
+)
+
+// openRetry is the rest between two tries to open a backend.
+const openRetry = 200 * time.Millisecond
+
+// mover opens and closes the backend of a unit and moves the brain, one step
+// after the other, always towards the newest route. One goroutine has it.
+type mover struct {
+	unit   *Unit
+	device block.Device // open while the brain is here
+}
+
+// route asks for a new way. Commands stop at once when the way ends; where
+// they go next the mover says when that place is ready.
+func (u *Unit) route(r ha.Route) {
+	u.moves.Lock()
+	u.want = r
+	u.moves.Unlock()
+	if now := u.way.Load(); now.Kind != r.Kind || now.Primary != r.Primary {
+		u.setWay(ha.Route{LUN: r.LUN}, nil)
+	}
+	u.nudge()
+}
+
+// drain asks for word when the brain has stopped.
+func (u *Unit) drain(a ha.Drain) {
+	u.moves.Lock()
+	u.drains = append(u.drains, a)
+	u.moves.Unlock()
+	u.setWay(ha.Route{LUN: a.LUN}, nil)
+	u.nudge()
+}
+
+func (u *Unit) nudge() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next is what the mover has to reach, and whom to tell when the brain is
+// stopped.
+func (u *Unit) next() (ha.Route, []ha.Drain) {
+	u.moves.Lock()
+	defer u.moves.Unlock()
+	drains := u.drains
+	u.drains = nil
+	return u.want, drains
+}
+
+// run moves the brain until ctx ends, and then stops it.
+func (m *mover) run(ctx context.Context) {
+	defer m.stop(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.unit.wake:
+			m.move(ctx)
+		}
+	}
+}
+
+// move takes the steps to the newest route.
+func (m *mover) move(ctx context.Context) {
+	u := m.unit
+	want, drains := u.next()
+	if m.device != nil && (want.Kind != ha.RouteServe || len(drains) > 0) {
+		m.stop(ctx)
+	}
+	for _, d := range drains {
+		u.node.post(ha.Drained(d))
+	}
+	switch want.Kind {
+	case ha.RouteServe:
+		if len(drains) > 0 {
+			return // the core has said hold, or will say serve again
+		}
+		if m.device == nil && !m.start() {
+			time.AfterFunc(openRetry, u.nudge)
+			return
+		}
+		u.setWay(want, u.lu)
+	case ha.RouteForward:
+		u.setWay(want, u.node.proxy(u, want))
+	case ha.RouteHold:
+		u.setWay(want, nil)
+	}
+	u.node.accessChanged(u)
+	if u.open() {
+		u.releaseHeld()
+	}
+}
+
+// start opens the backend and makes this controller the brain, with the state
+// that the one before left.
+func (m *mover) start() bool {
+	u := m.unit
+	device, err := u.cfg.Open()
+	if err != nil {
+		u.node.log.Error("the backend cannot be opened; this controller is primary and cannot serve", "lun", u.cfg.Name, "error", err)
+		return false
+	}
+	if err := u.lu.Activate(device, &u.right, u.replica.newest()); err != nil {
+		u.node.log.Error("the logical unit cannot start", "lun", u.cfg.Name, "error", err)
+		device.Close()
+		return false
+	}
+	m.device = device
+	return true
+}
+
+// stop ends the brain here and leaves its state for the next one.
+func (m *mover) stop(ctx context.Context) {
+	u := m.unit
+	if m.device == nil {
+		return
+	}
+	state := u.lu.Deactivate()
+	if err := m.device.Close(); err != nil {
+		u.node.log.Error("closing the backend", "lun", u.cfg.Name, "error", err)
+	}
+	m.device = nil
+	if ctx.Err() == nil {
+		u.node.leave(ctx, u, state)
+	}
+}

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-san/tandem/block"
+	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/scsi"
+)
+
+// UnitConfig is one logical unit of the cluster on this controller.
+type UnitConfig struct {
+	// Name is the same on every controller.
+	Name string
+	// Home: this controller makes the first grant.
+	Home bool
+	// Fence keeps a lost primary from writing.
+	Fence Fence
+	// New makes the logical unit; commit is its lun.Config.Commit.
+	New func(commit func(lun.State) error) (*lun.LogicalUnit, error)
+	// Open opens the backend; called each time this controller becomes
+	// primary, and closed again when it ceases to be.
+	Open func() (block.Device, error)
+	// Describe tells size, block size and identity; it must be the same on
+	// every controller.
+	Describe string
+	// Ports are this controller's target ports of the logical unit.
+	Ports []lun.Port
+}
+
+// Unit is a logical unit as the target ports of this controller see it: a
+// lun.Unit that leads each task to where the brain is, and holds it for a
+// while when that is nowhere. Between two places a task is never lost and
+// never at both.
+type Unit struct {
+	cfg   UnitConfig
+	node  *Node
+	lu    *lun.LogicalUnit
+	right right
+	idle  sync.Pool // of *errand
+
+	way    atomic.Pointer[way]
+	queue  heldQueue
+	wake   chan struct{} // the mover has something to do
+	moves  sync.Mutex    // protects what the mover is asked for
+	want   ha.Route
+	drains []ha.Drain // answered when the brain has stopped
+
+	replica replica
+}
+
+var _ lun.Unit = (*Unit)(nil)
+
+// way is where commands go now. It is never changed, only replaced.
+type way struct {
+	ha.Route
+	unit    lun.Unit      // for serve and forward
+	changed chan struct{} // closed when it is replaced
+}
+
+// Submit implements lun.Unit.
+func (u *Unit) Submit(t *lun.Task) {
+	e, _ := u.idle.Get().(*errand)
+	if e == nil {
+		e = &errand{unit: u}
+	}
+	e.task, e.upper, t.Transport = t, t.Transport, e
+	u.dispatch(e)
+}
+
+// dispatch sends a task on the present way.
+func (u *Unit) dispatch(e *errand) {
+	w := u.way.Load()
+	switch {
+	case w.Kind == ha.RouteServe && u.right.Valid():
+		e.follow(w.unit)
+	case w.Kind == ha.RouteForward:
+		if !u.lu.AnswerLocal(e.task) {
+			e.follow(w.unit)
+		}
+	case answeredByPort(e.task) && u.lu.AnswerLocal(e.task):
+	default:
+		u.hold(e)
+	}
+}
+
+// answeredByPort reports whether a command needs no brain on any way.
+func answeredByPort(t *lun.Task) bool {
+	id, _ := scsi.Lookup(t.CDB)
+	return id != scsi.NoCommand && scsi.Commands[id].ByPort
+}
+
+// hold keeps a task until there is a way again. It does not look for one: a
+// task that was just turned away would be turned away again.
+func (u *Unit) hold(e *errand) {
+	if !u.queue.put(e, u.node.cfg.MaxHeld) {
+		e.task.Status = scsi.StatusBusy
+		e.finish()
+	}
+}
+
+// open reports whether commands can go somewhere now.
+func (u *Unit) open() bool {
+	w := u.way.Load()
+	return w.Kind == ha.RouteForward || w.Kind == ha.RouteServe && u.right.Valid()
+}
+
+// releaseHeld sends the held tasks on their way, in order.
+func (u *Unit) releaseHeld() {
+	for _, e := range u.queue.takeReady() {
+		u.dispatch(e)
+	}
+}
+
+// sweep is called often while tasks are held: it tries the way again and
+// answers those that waited too long as a port in transition does (S7).
+func (u *Unit) sweep() {
+	if u.queue.empty() {
+		return
+	}
+	if u.open() {
+		u.releaseHeld()
+		return
+	}
+	for _, e := range u.queue.takeOlder(time.Now().Add(-u.node.cfg.HoldTime)) {
+		e.notReady()
+	}
+}
+
+// DataOutReceived implements lun.Unit. A task that has changed its place
+// since it asked goes on there.
+func (u *Unit) DataOutReceived(t *lun.Task) {
+	if e, ok := t.Transport.(*errand); ok { // not when it has completed meanwhile
+		e.dataArrived()
+	}
+}
+
+// Manage implements lun.Unit. Tasks held here are part of the task set.
+func (u *Unit) Manage(ctx context.Context, f lun.Management) scsi.FunctionResponse {
+	found := u.abortHeld(f)
+	if found && f.Function == scsi.AbortTask {
+		return scsi.FunctionComplete
+	}
+	ctx, cancel := context.WithTimeout(ctx, u.node.cfg.HoldTime)
+	defer cancel()
+	for {
+		w := u.way.Load()
+		if w.Kind != ha.RouteHold {
+			return w.unit.Manage(ctx, f)
+		}
+		select {
+		case <-ctx.Done():
+			return scsi.FunctionRejected
+		case <-w.changed:
+		}
+	}
+}
+
+// abortHeld ends the held tasks that a task management function means.
+func (u *Unit) abortHeld(f lun.Management) bool {
+	held := u.queue.takeIf(func(t *lun.Task) bool {
+		switch f.Function {
+		case scsi.AbortTask:
+			return t.Nexus == f.Nexus && t.Tag == f.Tag
+		case scsi.AbortTaskSet, scsi.ITNexusReset:
+			return t.Nexus == f.Nexus
+		case scsi.ClearTaskSet, scsi.LogicalUnitReset, scsi.TargetWarmReset, scsi.TargetColdReset:
+			return true
+		}
+		return false
+	})
+	for _, e := range held {
+		e.abort()
+	}
+	return len(held) > 0
+}
+
+// NexusLost implements lun.Unit.
+func (u *Unit) NexusLost(n lun.Nexus) {
+	for _, e := range u.queue.takeIf(func(t *lun.Task) bool { return t.Nexus == n }) {
+		e.abort()
+	}
+	if w := u.way.Load(); w.Kind != ha.RouteHold {
+		w.unit.NexusLost(n)
+	}
+}
+
+// setWay replaces the way.
+func (u *Unit) setWay(r ha.Route, to lun.Unit) {
+	next := &way{Route: r, unit: to, changed: make(chan struct{})}
+	if old := u.way.Swap(next); old != nil {
+		close(old.changed)
+	}
+}
