@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,19 @@ import (
 	"github.com/tandem-san/tandem/demo"
 )
 
+// asParent, in the environment, makes the test binary carry out a
+// demonstration below the directory it names.
+const asParent = "DEMO_TEST_PARENT"
+
 // binary is the tandem executable, built for these tests.
 var binary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(asParent); dir != "" {
+		_, err := demo.Run(context.Background(), demo.Options{Binary: os.Getenv(asParent + "_BINARY"), Dir: dir, Mode: 2})
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	dir, err := os.MkdirTemp("", "demo-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -44,7 +54,7 @@ func TestMain(m *testing.M) {
 func carryOut(t *testing.T, ctx context.Context, o demo.Options) (demo.Result, error, string) {
 	t.Helper()
 	var out bytes.Buffer
-	o.Binary, o.Dir, o.Out = binary, t.TempDir(), &out
+	o.Binary, o.Dir, o.Out = binary, shortDir(t), &out
 	r, err := demo.Run(ctx, o)
 	if left, _ := os.ReadDir(o.Dir); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
@@ -53,6 +63,18 @@ func carryOut(t *testing.T, ctx context.Context, o demo.Options) (demo.Result, e
 		t.Errorf("processes are left: %q", alive)
 	}
 	return r, err, out.String()
+}
+
+// shortDir is a temporary directory with a name that leaves room for the
+// longest a unix socket may have.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // processes are the command lines that name dir.
@@ -71,10 +93,10 @@ func processes(t *testing.T, dir string) (found []string) {
 }
 
 func TestEveryFaultIsSurvived(t *testing.T) {
-	for _, mode := range []int{2, 0} {
-		for _, fault := range demo.Faults {
+	for mode, faults := range map[int][]demo.Fault{2: demo.Faults, 0: {demo.KillPrimary, demo.Handover}} {
+		for _, fault := range faults {
 			t.Run(fmt.Sprintf("%s in mode %d", fault, mode), func(t *testing.T) {
-				r, err, out := carryOut(t, t.Context(), demo.Options{Fault: fault, Mode: mode, Duration: 6 * time.Second})
+				r, err, out := carryOut(t, t.Context(), demo.Options{Fault: fault, Mode: mode, Duration: 4 * time.Second})
 				t.Log("\n" + out)
 				if err != nil {
 					t.Fatal(err)
@@ -103,8 +125,40 @@ func TestInterruptingLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestTheClusterDiesWithItsParent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends a process with its parent")
+	}
+	dir := shortDir(t)
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), asParent+"="+dir, asParent+"_BINARY="+binary)
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	running := func(want int) bool {
+		for range 1000 {
+			if len(processes(t, dir)) == want {
+				return true
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return false
+	}
+	started := running(3)
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	if !started {
+		t.Fatal("there were never three processes")
+	}
+	if !running(0) {
+		t.Fatalf("still there: %q", processes(t, dir))
+	}
+}
+
 func TestAControllerThatDoesNotStartIsTold(t *testing.T) {
-	dir := t.TempDir()
+	dir := shortDir(t)
 	_, err := demo.Run(t.Context(), demo.Options{Binary: "/bin/false", Dir: dir, Mode: 2})
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") {
 		t.Fatalf("a cluster of /bin/false: %v", err)

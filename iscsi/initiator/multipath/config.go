@@ -54,7 +54,7 @@ const MaxPaths = 16
 const (
 	// unsettledInterval is how often access states are read while no path can
 	// be used.
-	unsettledInterval = 50 * time.Millisecond
+	unsettledInterval = 25 * time.Millisecond
 	minBackoff        = 2 * time.Millisecond
 	maxBackoff        = 50 * time.Millisecond
 	// closeTimeout bounds the logouts of Close.

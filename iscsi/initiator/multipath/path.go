@@ -233,8 +233,12 @@ func (p *path) setState(state scsi.AccessState) {
 		d.changedLocked()
 	}
 	d.mu.Unlock()
-	if was != state {
-		d.cfg.Logger.Info("path changed its access state", "portal", p.cfg.Portal, "from", was, "to", state)
+	if was == state {
+		return
+	}
+	d.cfg.Logger.Info("path changed its access state", "portal", p.cfg.Portal, "from", was, "to", state)
+	if rank(state) == unusable {
+		d.pokeAll() // another may be what this one was
 	}
 }
 
