@@ -61,7 +61,6 @@ func TestFUAAndAWriteCacheThatIsOffSyncEveryWrite(t *testing.T) {
 		return after - before
 	}
 	fua := func(flags byte) []byte { return cdb10(0x2A, flags, 0, 1) }
-	same := cdb10(0x41, 8, 0, 1)
 	for _, tc := range []struct {
 		name  string
 		cdb   []byte
@@ -73,9 +72,9 @@ func TestFUAAndAWriteCacheThatIsOffSyncEveryWrite(t *testing.T) {
 		{"WRITE with DPO", fua(0x10), blocks('a', 1), 0, 1},
 		{"WRITE with FUA", fua(0x08), blocks('a', 1), 1, 1},
 		{"WRITE with FUA_NV", fua(0x02), blocks('a', 1), 1, 1},
-		{"WRITE (6)", []byte{0x0A, 0x08, 0, 0, 1, 0}, blocks('a', 1), 1 - 1, 1},
+		{"WRITE (6)", []byte{0x0A, 0, 0x01, 8, 1, 0}, blocks('a', 1), 0, 1},
 		{"WRITE AND VERIFY", cdb10(0x2E, 0, 0, 1), blocks('a', 1), 1, 1},
-		{"WRITE SAME", same, blocks(0, 1), 0, 1},
+		{"WRITE SAME", cdb10(0x41, 8, 0, 1), blocks(0, 1), 0, 1},
 		{"COMPARE AND WRITE", compareAndWrite(3, 1), blocks(0, 2), 0, 1},
 		{"SYNCHRONIZE CACHE", cdb10(0x35, 0, 0, 0), nil, 1, 1},
 		{"READ with FUA", cdb10(0x28, 8, 0, 1), nil, 0, 0},
@@ -87,9 +86,6 @@ func TestFUAAndAWriteCacheThatIsOffSyncEveryWrite(t *testing.T) {
 				page[6], want = 0x04, tc.cache
 			}
 			f.good(t, alice, []byte{0x15, 0x10, 0, 0, byte(len(page)), 0}, page)
-			if tc.name == "WRITE (6)" {
-				tc.cdb[1] = 0 // byte 1 is LBA, not flags
-			}
 			if got := syncsOf(tc.cdb, tc.out); got != want {
 				t.Errorf("%s, write cache %t: %d syncs, want %d", tc.name, cache, got, want)
 			}

@@ -44,7 +44,9 @@ func TestBlocksBeyondTheEndAreRefused(t *testing.T) {
 
 func TestEveryFormOfReadAndWriteWorks(t *testing.T) {
 	f := ready(t, testConfig())
-	for i, form := range []struct{ read, write func(lba uint32, count uint16) []byte }{
+	for i, form := range []struct {
+		read, write func(lba uint32, count uint16) []byte
+	}{
 		{func(l uint32, n uint16) []byte { return []byte{0x08, byte(l >> 16), byte(l >> 8), byte(l), byte(n), 0} },
 			func(l uint32, n uint16) []byte { return []byte{0x0A, byte(l >> 16), byte(l >> 8), byte(l), byte(n), 0} }},
 		{read10, write10},
