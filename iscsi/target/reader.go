@@ -58,34 +58,33 @@ func (c *connection) setBatching(on bool) {
 // dispatch handles one PDU.
 func (c *connection) dispatch(h *iscsi.BHS, ahs []byte) error {
 	op := h.Opcode()
-	if op == iscsi.OpDataOut {
-		return c.dataOut(h)
-	}
-	if op == iscsi.OpSNACK {
-		// There is nothing to be sent again at error recovery level 0.
-		return violation(iscsi.RejectSNACK, "SNACK at error recovery level 0")
-	}
 	switch op {
 	case iscsi.OpSCSICommand, iscsi.OpNOPOut, iscsi.OpTaskRequest, iscsi.OpTextRequest, iscsi.OpLogoutRequest:
-	default:
-		c.reject(iscsi.RejectCommandNotSupported)
-		return nil
-	}
-	if take, err := c.session.take(h); !take || err != nil {
-		return err
+		if take, err := c.session.take(h); !take || err != nil {
+			return err
+		}
 	}
 	switch op {
 	case iscsi.OpSCSICommand:
 		return c.command(h, ahs)
+	case iscsi.OpDataOut:
+		return c.dataOut(h)
 	case iscsi.OpNOPOut:
 		return c.nopOut(h)
 	case iscsi.OpTaskRequest:
 		return c.manage(h)
 	case iscsi.OpTextRequest:
 		return c.textRequest(h)
-	default:
+	case iscsi.OpLogoutRequest:
 		return c.logout(h)
+	case iscsi.OpSNACK:
+		// There is nothing to be sent again at error recovery level 0.
+		return violation(iscsi.RejectSNACK, "SNACK at error recovery level 0")
+	case iscsi.OpLoginRequest:
+		return violation(iscsi.RejectProtocolError, "Login Request in full feature phase")
 	}
+	c.reject(iscsi.RejectCommandNotSupported)
+	return nil
 }
 
 // take decides by CmdSN whether a command is to be carried out. Outside the
