@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 // carryOut runs a demonstration and checks that nothing is left of it.
-func carryOut(t *testing.T, ctx context.Context, o demo.Options) (demo.Result, error, string) {
+func carryOut(t *testing.T, ctx context.Context, o demo.Options) (_ demo.Result, story string, _ error) {
 	t.Helper()
 	var out bytes.Buffer
 	o.Binary, o.Dir, o.Out = binary, shortDir(t), &out
@@ -62,7 +62,7 @@ func carryOut(t *testing.T, ctx context.Context, o demo.Options) (demo.Result, e
 	if alive := processes(t, o.Dir); len(alive) > 0 {
 		t.Errorf("processes are left: %q", alive)
 	}
-	return r, err, out.String()
+	return r, out.String(), err
 }
 
 // shortDir is a temporary directory with a name that leaves room for the
@@ -96,7 +96,7 @@ func TestEveryFaultIsSurvived(t *testing.T) {
 	for mode, faults := range map[int][]demo.Fault{2: demo.Faults, 0: {demo.KillPrimary, demo.Handover}} {
 		for _, fault := range faults {
 			t.Run(fmt.Sprintf("%s in mode %d", fault, mode), func(t *testing.T) {
-				r, err, out := carryOut(t, t.Context(), demo.Options{Fault: fault, Mode: mode, Duration: 4 * time.Second})
+				r, out, err := carryOut(t, t.Context(), demo.Options{Fault: fault, Mode: mode, Duration: 4 * time.Second})
 				t.Log("\n" + out)
 				if err != nil {
 					t.Fatal(err)
@@ -117,7 +117,7 @@ func TestInterruptingLeavesNothingBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			defer cancel()
-			_, err, out := carryOut(t, ctx, demo.Options{Mode: 2, Duration: 30 * time.Second})
+			_, out, err := carryOut(t, ctx, demo.Options{Mode: 2, Duration: 30 * time.Second})
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("interrupted after %v: %v\n%s", after, err, out)
 			}
