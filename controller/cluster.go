@@ -88,10 +88,13 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 		if err != nil {
 			return nil, err
 		}
+		if l.Options.Fence.Kind == ctlconf.FencePR {
+			return nil, c.Errorf(l.At("option fence"), "fence pr is not available yet, expected process, exec or none")
+		}
 		units = append(units, node.UnitConfig{
 			Name:     l.Name,
 			Home:     l.Options.Role == ctlconf.RolePrimary,
-			Fence:    node.Fence{PIDFile: fencePath(l.Options.Fence)},
+			Fence:    node.Fence{PIDFile: l.Options.Fence.Path, Command: l.Options.Fence.Command},
 			Describe: describe(c, l, size),
 			Ports:    p,
 			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
@@ -101,14 +104,6 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 		})
 	}
 	return units, nil
-}
-
-// fencePath is the pattern of pid files of a process fence.
-func fencePath(f ctlconf.Fence) string {
-	if f.Kind == ctlconf.FenceProcess {
-		return f.Path
-	}
-	return ""
 }
 
 // openArbiter starts or reaches what keeps the grants.

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -12,35 +14,61 @@ import (
 )
 
 // Fence keeps a controller that lost its right from writing to a shared disk.
-// The zero Fence is none: nothing is taken over by itself.
+// The zero Fence is none: nothing is taken over by itself. In both fields %d
+// stands for the id of the controller that is fenced.
 type Fence struct {
-	// PIDFile is the path of the pid file of a controller on this machine,
-	// with %d in place of its id: it is killed.
+	// PIDFile is the path of the pid file of a controller on this machine: it
+	// is killed.
 	PIDFile string
+	// Command is a program and its arguments, apart by spaces, such as one for
+	// a power switch. Its exit status 0 says that the controller cannot write
+	// any more.
+	Command string
 }
 
 // Automatic reports whether the fence can be relied on without an operator.
-func (f Fence) Automatic() bool { return f.PIDFile != "" }
+func (f Fence) Automatic() bool { return f.PIDFile != "" || f.Command != "" }
 
 // Path is the pid file of a controller.
-func (f Fence) Path(node ha.NodeID) string {
-	return strings.ReplaceAll(f.PIDFile, "%d", fmt.Sprint(node))
+func (f Fence) Path(node ha.NodeID) string { return forNode(f.PIDFile, node) }
+
+func forNode(pattern string, node ha.NodeID) string {
+	return strings.ReplaceAll(pattern, "%d", fmt.Sprint(node))
 }
 
-// fencePatience is how long a fence may take.
-const fencePatience = 5 * time.Second
+// Limits of a fence: how long it may take, a power switch being slow, and how
+// much of what a command says is kept for the log.
+const (
+	fencePatience = 30 * time.Second
+	maxFenceText  = 1024
+)
 
 var errNoFence = errors.New("no fence is configured")
 
 // run fences a controller and returns nil only when it certainly cannot write
 // any more.
 func (f Fence) run(ctx context.Context, node ha.NodeID) error {
-	if !f.Automatic() {
-		return errNoFence
-	}
 	ctx, cancel := context.WithTimeout(ctx, fencePatience)
 	defer cancel()
-	return pidfile.Kill(ctx, f.Path(node))
+	switch {
+	case f.PIDFile != "":
+		return pidfile.Kill(ctx, f.Path(node))
+	case f.Command != "":
+		return runFence(ctx, strings.Fields(forNode(f.Command, node)))
+	}
+	return errNoFence
+}
+
+// runFence runs a command and adds what it said to its error.
+func runFence(ctx context.Context, words []string) error {
+	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if len(out) > maxFenceText {
+		out = out[:maxFenceText]
+	}
+	return fmt.Errorf("fence command %s: %w: %s", words[0], err, bytes.TrimSpace(out))
 }
 
 // fence carries out the action and tells the core what came of it.
