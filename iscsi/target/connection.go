@@ -122,16 +122,20 @@ func (c *connection) serve() {
 		c.write()
 	}()
 	err = c.fullFeature()
+	if err == io.EOF {
+		err = errHungUp
+	}
 	c.stopWriting(err)
 	<-written
-	c.close(err)
 	c.tearDown()
 	c.server.unregister(ses)
+	c.linger()
+	c.close(err)
 	log.Info("session ended", "reason", *c.cause.Load())
 }
 
-// linger gives a client the chance to read the last Login Response: closing
-// with bytes unread would reset the connection.
+// linger gives a client the chance to read what was sent last: closing with
+// bytes unread would reset the connection.
 func (c *connection) linger() {
 	tcp, ok := c.net.(*net.TCPConn)
 	if !ok || tcp.CloseWrite() != nil {

@@ -48,7 +48,7 @@ func (c *connection) mayDiscover(t *target) bool {
 	if port == nil {
 		return false
 	}
-	filter, auth := s.group.DiscoveryFilter, &port.Auth
+	filter, auth := c.portal.group.Load().DiscoveryFilter, &port.Auth
 	if !s.discovery {
 		filter = FilterNone // it is logged in to it
 	}

@@ -17,6 +17,7 @@ var (
 	errTooManySessions  = errors.New("too many sessions")
 	errPingTimeout      = errors.New("the initiator did not answer a ping in time")
 	errLoggedOut        = errors.New("logged out")
+	errHungUp           = errors.New("the initiator closed the connection")
 	errReset            = errors.New("target cold reset")
 )
 

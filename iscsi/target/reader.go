@@ -38,7 +38,7 @@ func (c *connection) fullFeature() error {
 // waitForRoom lets the writer catch up when it is far behind.
 func (c *connection) waitForRoom() {
 	c.mu.Lock()
-	for c.queue.length >= maxQueued && !c.dead {
+	for c.queue.full() && !c.dead {
 		c.toReader.Wait()
 	}
 	c.mu.Unlock()
@@ -139,6 +139,7 @@ func (c *connection) nopOut(h *iscsi.BHS) error {
 			TargetTransferTag: iscsi.NoTag,
 		}.Encode(o.Header())
 		o.Data = append(o.own[:0], data...)
+		o.copied = len(data)
 	})
 	return nil
 }

@@ -76,6 +76,7 @@ func (c *connection) sendText(h *iscsi.BHS, p *iscsi.TextRequest) {
 	c.respond(h, func(o *pdu) {
 		r.Encode(o.Header())
 		o.Data = part
+		o.copied = len(part)
 	})
 }
 

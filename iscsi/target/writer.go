@@ -18,6 +18,8 @@ type pdu struct {
 	status bool
 	// slot: the PDU ends a command that held a slot of the command window.
 	slot bool
+	// copied is how much of the data segment is memory of the PDU's own.
+	copied int
 	// closes, when set, is why the connection is closed after this PDU.
 	closes error
 	// own is memory for short data segments.
@@ -28,6 +30,7 @@ type pdu struct {
 type pduQueue struct {
 	head, tail *pdu
 	length     int
+	copied     int // bytes of data that belong to the PDUs
 }
 
 func (q *pduQueue) push(p *pdu) {
@@ -38,10 +41,19 @@ func (q *pduQueue) push(p *pdu) {
 	}
 	q.tail = p
 	q.length++
+	q.copied += p.copied
 }
 
-// maxQueued is how many PDUs may wait before the reader stops taking more.
-const maxQueued = 1024
+// The reader stops taking PDUs while maxQueued wait to be sent, or maxCopied
+// bytes of data that belong to no task: both only grow so far because a client
+// does not read what it asked for.
+const (
+	maxQueued = 1024
+	maxCopied = 1 << 20
+)
+
+// full tells whether the reader must wait.
+func (q *pduQueue) full() bool { return q.length >= maxQueued || q.copied >= maxCopied }
 
 // newPDU takes an empty PDU; mu is held.
 func (c *connection) newPDU() *pdu {
@@ -83,6 +95,7 @@ func (p *pdu) reset() {
 	p.AHS, p.Data = nil, nil
 	p.next, p.task = nil, nil
 	p.status, p.slot = false, false
+	p.copied = 0
 	p.closes = nil
 }
 
@@ -123,7 +136,7 @@ func (c *connection) takeQueue() *pdu {
 		c.toWriter.Wait()
 	}
 	batch := c.queue.head
-	if c.queue.length >= maxQueued {
+	if c.queue.full() {
 		c.toReader.Broadcast()
 	}
 	c.queue = pduQueue{}
