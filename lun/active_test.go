@@ -279,6 +279,81 @@ func TestAChangeThatIsNotCommittedIsUndone(t *testing.T) {
 	}
 }
 
+func TestAnUncommittedChangeLeavesNoTrace(t *testing.T) {
+	var fail error
+	c := testConfig()
+	c.Commit = func(lun.State) error { return fail }
+	f := ready(t, c)
+	register(t, f, alice, 0xA)
+	register(t, f, bob, 0xB)
+	f.good(t, alice, reserveOut(1, byte(scsi.WriteExclusive)), scsi.ReserveOut{Key: 0xA}.Append(nil))
+	before := f.unit.State()
+	fail = errors.New("the other controller does not answer")
+	out := func(key, action uint64) []byte {
+		return scsi.ReserveOut{Key: key, ServiceActionKey: action}.Append(nil)
+	}
+	for _, tc := range []struct {
+		n    lun.Nexus
+		cdb  []byte
+		list []byte
+	}{
+		{alice, reserveOut(0, 0), out(0xA, 0xAA)},
+		{alice, reserveOut(0, 0), out(0xA, 0)},
+		{alice, reserveOut(2, 1), out(0xA, 0)},
+		{bob, reserveOut(3, 0), out(0xB, 0)},
+		{bob, reserveOut(4, 1), out(0xB, 0xA)},
+	} {
+		f.status(t, tc.n, tc.cdb, tc.list, scsi.StatusBusy)
+		after := f.unit.State()
+		before.Nexuses, after.Nexuses = nil, nil
+		if !reflect.DeepEqual(after, before) {
+			t.Errorf("service action %d: the state is %+v, was %+v", tc.cdb[1], after, before)
+		}
+	}
+	f.good(t, alice, testUnitReady(), nil)
+	f.good(t, bob, testUnitReady(), nil)
+}
+
+func TestWithoutTheRightNothingIsCommitted(t *testing.T) {
+	c := testConfig()
+	commits := 0
+	c.Commit = func(lun.State) error { commits++; return nil }
+	f := ready(t, c)
+	f.hold = true
+	task := command(alice, reserveOut(6, 0), nil, 0)
+	task.ExpectedOut = 24
+	f.submit(task)
+	f.right.gone.Store(true)
+	task.DataOut = scsi.ReserveOut{ServiceActionKey: 0xA}.Append(nil)
+	f.unit.DataOutReceived(task)
+	f.wait(t, task)
+	if !task.NotServed || commits != 0 {
+		t.Errorf("not served is %t after %d commits", task.NotServed, commits)
+	}
+}
+
+func TestALongCommandMakesRoomForAMove(t *testing.T) {
+	g := newGate(ramdisk(t, 4<<20))
+	f := setup(t, testConfig(), g)
+	f.clear(t, alice)
+	task := f.start(alice, scsi.AttributeSimple, cdb10(0x2F, 0, 0, 8192), nil)
+	g.expect(t, "read")
+	drained := make(chan error)
+	go func() { drained <- f.unit.Drain(context.Background()) }()
+	for f.served(t) { // until Drain has begun
+	}
+	g.pass <- struct{}{}
+	if err := <-drained; err != nil || !task.NotServed {
+		t.Errorf("VERIFY ended with %v, not served %t; Drain: %v", task.Status, task.NotServed, err)
+	}
+}
+
+// served reports whether the unit serves a command.
+func (f *fixture) served(t *testing.T) bool {
+	task, _ := f.do(t, alice, testUnitReady(), nil)
+	return !task.NotServed
+}
+
 func TestStatesThatAreNotOursAreRefused(t *testing.T) {
 	for _, bad := range []string{
 		"", "{", `{"version":2}`, `{"version":1,"registrations":[{"nexus":{"InitiatorPort":"a"},"key":0}]}`,

@@ -44,6 +44,11 @@ func (g *gate) WriteAt(p []byte, off int64) error {
 	return g.Device.WriteAt(p, off)
 }
 
+func (g *gate) Zero(off, length int64, deallocate bool) error {
+	g.wait("zero")
+	return g.Device.Zero(off, length, deallocate)
+}
+
 func (g *gate) Attributes() block.Attributes {
 	a := g.Device.Attributes()
 	a.Blocks = true

@@ -131,6 +131,39 @@ func TestOverlappingWritesAreHeldApart(t *testing.T) {
 	}
 }
 
+func TestTheRangeOfAnAbortedTaskIsFreeForOthers(t *testing.T) {
+	f, g := slow(t, testConfig())
+	first := f.start(alice, scsi.AttributeSimple, read10(0, 8), nil)
+	g.expect(t, "read")
+	write := f.start(alice, scsi.AttributeSimple, write10(0, 8), blocks('w', 8))
+	second := f.start(bob, scsi.AttributeSimple, read10(0, 8), nil)
+	g.quiet(t)
+	if r := manage(f.unit, scsi.AbortTask, alice, write.Tag); r != scsi.FunctionComplete || !write.Aborted {
+		t.Errorf("ABORT TASK: %d, aborted is %t", r, write.Aborted)
+	}
+	g.expect(t, "read")
+	g.openAll()
+	for _, task := range []*lun.Task{first, second} {
+		f.wait(t, task)
+		task.Release()
+	}
+}
+
+func TestUnmapHoldsAllThatItNames(t *testing.T) {
+	f, g := slow(t, testConfig())
+	list := scsi.AppendUnmap(nil, []scsi.Extent{{LBA: 20, Count: 1}, {LBA: 0, Count: 1}})
+	task := f.start(alice, scsi.AttributeSimple, unmap(len(list)), list)
+	g.expect(t, "zero")
+	reads := []*lun.Task{f.start(bob, scsi.AttributeSimple, read10(0, 1), nil), f.start(bob, scsi.AttributeSimple, read10(20, 1), nil)}
+	g.quiet(t)
+	g.openAll()
+	f.wait(t, task)
+	for _, r := range reads {
+		f.wait(t, r)
+		r.Release()
+	}
+}
+
 // torn is a device that is not atomic: a write and a read go byte by byte and
 // yield, so that overlapping calls would show.
 type torn struct{ block.Device }
