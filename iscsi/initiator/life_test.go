@@ -336,6 +336,33 @@ func TestAsynchronousSCSIEventsAreTold(t *testing.T) {
 	_ = s.Close()
 }
 
+// The write that is under way when a session is lost is never finished; its
+// task can be used on another session all the same.
+func TestATaskOfALostSessionCanBeUsedAgain(t *testing.T) {
+	task := writeTask(16 << 20)
+	lost := dial(t, func(c *Config) { c.NoImmediateData = true }, func(s *script) {
+		c, _, _ := s.command()
+		s.send(iscsi.R2T{InitiatorTaskTag: c.InitiatorTaskTag, TargetTransferTag: 1, BufferOffset: 256 << 10, DesiredDataTransferLength: 1 << 20}, nil, false)
+		// Not a byte of it is read.
+		time.Sleep(100 * time.Millisecond)
+	})
+	if err := lost.Do(t.Context(), task); !errors.Is(err, ErrSessionLost) {
+		t.Fatalf("the task of the lost session ended with %v", err)
+	}
+	task.DataOut = task.DataOut[:512]
+	s := dial(t, nil, func(s *script) {
+		if c, _, ok := s.command(); ok {
+			s.good(c)
+		}
+		s.drain()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := s.Do(ctx, task); err != nil {
+		t.Fatalf("used again it ended with %v", err)
+	}
+}
+
 // The shape of the session allows a load generator without garbage: a task
 // used again and again allocates nothing.
 func TestATaskInSteadyStateAllocatesNothing(t *testing.T) {

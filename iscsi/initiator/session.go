@@ -124,6 +124,7 @@ func (s *Session) endAll() {
 	s.functions = nil
 	s.mu.Unlock()
 	for _, t := range ended {
+		t.writing = 0 // the writer left with its last write unfinished
 		t.finish()
 	}
 	for _, f := range functions {

@@ -30,7 +30,7 @@ type right struct{}
 func (right) Valid() bool { return true }
 
 // serve starts a real target with one logical unit and returns its portal.
-func serve(t *testing.T, auth target.AuthGroup) (portal string) {
+func serve(t testing.TB, auth target.AuthGroup) (portal string) {
 	t.Helper()
 	pool := block.NewPool(256 << 20)
 	u, err := lun.New(lun.Config{Name: "disk", Identity: scsi.Identify("test", serverName, 0), Pool: pool})
@@ -263,4 +263,29 @@ func TestTheSameISIDReplacesTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func BenchmarkRead4KiB(b *testing.B) {
+	s, err := initiator.Dial(b.Context(), client(serve(b, open)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	u := s.LogicalUnit(iscsi.NewLUN(0))
+	for range 10 {
+		if u.TestUnitReady(b.Context()) == nil {
+			break
+		}
+	}
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		p := make([]byte, 4096)
+		for pb.Next() {
+			if err := u.Read(b.Context(), 0, 8, p); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	_ = s.Close()
 }
