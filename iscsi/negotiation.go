@@ -69,6 +69,11 @@ func (n *Negotiator) Receive(s Stage, kv KeyValue) (answer string, err error) {
 	case k.Sender&^n.role == 0 && !isAnswer:
 		return fail("not for this side to send")
 	case n.received&bit != 0:
+		// §6.3 forbids to say a thing twice. A name said again as it was is
+		// forgiven: libiscsi repeats the names in the operational stage.
+		if said, ok := n.declared[kv.Key]; ok && k.Kind == Declarative && said == kv.Value {
+			return "", nil
+		}
 		return fail("sent twice in one negotiation")
 	}
 	n.received |= bit

@@ -59,6 +59,8 @@ func TestBrokenRulesOfNegotiationAreErrors(t *testing.T) {
 		{"key of the target from an initiator", Target, LoginOperationalNegotiation, []KeyValue{{KeyTargetAlias, "x"}}},
 		{"key of the initiator from a target", Initiator, LoginOperationalNegotiation, []KeyValue{{KeyInitiatorName, "x"}}},
 		{"key sent twice", Target, LoginOperationalNegotiation, []KeyValue{{KeyMaxBurstLength, "512"}, {KeyMaxBurstLength, "512"}}},
+		{"name declared twice", Target, LoginOperationalNegotiation, []KeyValue{{KeyInitiatorName, "iqn.2001-04.a.b"}, {KeyInitiatorName, "iqn.2001-04.a.c"}}},
+		{"security key sent twice", Target, SecurityNegotiation, []KeyValue{{KeyCHAPC, "0x01"}, {KeyCHAPC, "0x01"}}},
 		{"declared length out of range", Target, LoginOperationalNegotiation, []KeyValue{{KeyMaxRecvDataSegmentLength, "511"}}},
 	} {
 		n := NewNegotiator(c.role, FastWanted(), DefaultParameters())
@@ -68,6 +70,15 @@ func TestBrokenRulesOfNegotiationAreErrors(t *testing.T) {
 		}
 		if target := (*NegotiationError)(nil); !errors.As(err, &target) {
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestANameMayBeRepeatedAsItWas(t *testing.T) {
+	n := NewNegotiator(Target, FastWanted(), DefaultParameters())
+	for _, s := range []Stage{SecurityNegotiation, LoginOperationalNegotiation} {
+		if answer, err := n.Receive(s, KeyValue{KeyInitiatorName, "iqn.2001-04.a.b"}); answer != "" || err != nil {
+			t.Errorf("%v: %q, %v", s, answer, err)
 		}
 	}
 }
