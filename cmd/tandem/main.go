@@ -21,11 +21,14 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
+	interrupted := ctx.Err() != nil
 	stop()
-	if err == nil {
+	switch {
+	case err == nil:
 		return
-	}
-	if !errors.Is(err, errSaid) {
+	case errors.Is(err, context.Canceled) && interrupted:
+		fmt.Fprintln(os.Stderr, "tandem: interrupted")
+	case !errors.Is(err, errSaid):
 		fmt.Fprintln(os.Stderr, "tandem:", err)
 	}
 	os.Exit(1)
