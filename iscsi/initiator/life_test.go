@@ -339,27 +339,42 @@ func TestAsynchronousSCSIEventsAreTold(t *testing.T) {
 // The write that is under way when a session is lost is never finished; its
 // task can be used on another session all the same.
 func TestATaskOfALostSessionCanBeUsedAgain(t *testing.T) {
-	task := writeTask(16 << 20)
-	lost := dial(t, func(c *Config) { c.NoImmediateData = true }, func(s *script) {
-		c, _, _ := s.command()
-		s.send(iscsi.R2T{InitiatorTaskTag: c.InitiatorTaskTag, TargetTransferTag: 1, BufferOffset: 256 << 10, DesiredDataTransferLength: 1 << 20}, nil, false)
-		// Not a byte of it is read.
+	// More than the sockets hold: none of it is read.
+	tasks, submitted := make([]*Task, 200), make(chan struct{})
+	lost := dial(t, nil, func(s *script) {
+		s.window = 1000
+		s.send(iscsi.NOPIn{InitiatorTaskTag: iscsi.NoTag, TargetTransferTag: iscsi.NoTag}, nil, false)
+		<-submitted
 		time.Sleep(100 * time.Millisecond)
 	})
-	if err := lost.Do(t.Context(), task); !errors.Is(err, ErrSessionLost) {
-		t.Fatalf("the task of the lost session ended with %v", err)
+	ended := make(chan *Task, len(tasks))
+	for i := range tasks {
+		tasks[i] = writeTask(256 << 10)
+		tasks[i].Done = func(t *Task) { ended <- t }
+		if err := lost.Submit(tasks[i]); err != nil {
+			t.Fatal(err)
+		}
 	}
-	task.DataOut = task.DataOut[:512]
+	close(submitted)
+	for range tasks {
+		if task := <-ended; !errors.Is(task.Error(), ErrSessionLost) {
+			t.Fatalf("a task of the lost session ended with %v", task.Error())
+		}
+	}
 	s := dial(t, nil, func(s *script) {
-		if c, _, ok := s.command(); ok {
-			s.good(c)
+		for range tasks {
+			if c, _, ok := s.command(); ok {
+				s.good(c)
+			}
 		}
 		s.drain()
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := s.Do(ctx, task); err != nil {
-		t.Fatalf("used again it ended with %v", err)
+	for i, task := range tasks {
+		if err := s.Do(ctx, task); err != nil {
+			t.Fatalf("task %d, used again, ended with %v", i, err)
+		}
 	}
 }
 
