@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -374,28 +375,30 @@ func (u *slowUnit) NexusLost(n lun.Nexus) {
 	u.mu.Lock()
 	u.lost = append(u.lost, n)
 	var gone []*lun.Task
-	for _, t := range u.tasks {
+	for i, t := range u.tasks {
 		if t != nil && t.Nexus == n {
+			t.Aborted = true
 			gone = append(gone, t)
-		}
-	}
-	u.mu.Unlock()
-	for _, t := range gone {
-		t.Aborted = true
-		u.complete(t)
-	}
-}
-
-// complete ends a task it holds.
-func (u *slowUnit) complete(t *lun.Task) {
-	u.mu.Lock()
-	for i, x := range u.tasks {
-		if x == t {
 			u.tasks[i] = nil
 		}
 	}
 	u.mu.Unlock()
-	t.Transport.CommandComplete(t)
+	for _, t := range gone {
+		t.Transport.CommandComplete(t)
+	}
+}
+
+// complete ends a task, unless it has ended.
+func (u *slowUnit) complete(t *lun.Task) {
+	u.mu.Lock()
+	i := slices.Index(u.tasks, t)
+	if i >= 0 {
+		u.tasks[i] = nil
+	}
+	u.mu.Unlock()
+	if i >= 0 {
+		t.Transport.CommandComplete(t)
+	}
 }
 
 // task is the i-th task that was submitted, once it is there.
