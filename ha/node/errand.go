@@ -25,6 +25,7 @@ type errand struct {
 	mu        sync.Mutex
 	at        lun.Unit // who has the task; nil while it is held
 	gathering bool     // the transport was asked for data-out
+	over      bool     // the task was aborted: nothing follows
 }
 
 // follow hands the task to a unit.
@@ -47,11 +48,13 @@ func (e *errand) ReceiveDataOut(t *lun.Task, n int) {
 func (e *errand) dataArrived() {
 	e.mu.Lock()
 	e.gathering = false
-	at := e.at
+	at, over := e.at, e.over
 	e.mu.Unlock()
-	if at != nil {
+	switch {
+	case over:
+	case at != nil:
 		at.DataOutReceived(e.task)
-	} else if e.unit.open() {
+	case e.unit.open():
 		e.unit.releaseHeld()
 	}
 }
@@ -71,7 +74,7 @@ func (e *errand) CommandComplete(t *lun.Task) {
 	}
 	t.NotServed = false
 	t.Release()
-	if !e.mayRepeat() {
+	if !e.mayRepeat() && !e.busy() { // one whose data is still to come has not run
 		e.notReady()
 		return
 	}
@@ -104,13 +107,21 @@ func (e *errand) abort() {
 	e.finish()
 }
 
-// finish gives the task back to its transport.
+// finish gives the task back to its transport. The transport of an aborted task
+// may be just about to tell of its data, so such a task keeps its errand, and
+// neither is used again.
 func (e *errand) finish() {
 	u, t, upper := e.unit, e.task, e.upper
-	t.Transport = upper
-	e.mu.Lock()
-	e.task, e.upper, e.since, e.at, e.gathering = nil, nil, time.Time{}, nil, false
-	e.mu.Unlock()
-	u.idle.Put(e)
+	if t.Aborted || t.Status == scsi.StatusTaskAborted {
+		e.mu.Lock()
+		e.over = true
+		e.mu.Unlock()
+	} else {
+		t.Transport = upper
+		e.mu.Lock()
+		e.task, e.upper, e.since, e.at, e.gathering = nil, nil, time.Time{}, nil, false
+		e.mu.Unlock()
+		u.idle.Put(e)
+	}
 	upper.CommandComplete(t)
 }

@@ -44,9 +44,10 @@ func (q *heldQueue) takeReady() []*errand {
 	return q.take(func(e *errand) bool { return !e.busy() })
 }
 
-// takeOlder takes the tasks first held before t.
+// takeOlder takes the tasks first held before t whose data-out is not being
+// gathered.
 func (q *heldQueue) takeOlder(t time.Time) []*errand {
-	return q.take(func(e *errand) bool { return e.since.Before(t) })
+	return q.take(func(e *errand) bool { return e.since.Before(t) && !e.busy() })
 }
 
 // takeIf takes the tasks that match.

@@ -134,9 +134,7 @@ func (u *Unit) sweep() {
 // DataOutReceived implements lun.Unit. A task that has changed its place
 // since it asked goes on there.
 func (u *Unit) DataOutReceived(t *lun.Task) {
-	if e, ok := t.Transport.(*errand); ok { // not when it has completed meanwhile
-		e.dataArrived()
-	}
+	t.Transport.(*errand).dataArrived()
 }
 
 // Manage implements lun.Unit. Tasks held here are part of the task set.
