@@ -213,6 +213,27 @@ func TestTooManyImmediateCommandsAreRejected(t *testing.T) {
 	}
 }
 
+func TestABurstOfPingsIsAnsweredToTheLast(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.connect()
+	c.logIn()
+	o := iscsi.Outgoing{}
+	iscsi.NOPOut{Immediate: true, InitiatorTaskTag: 1, TargetTransferTag: iscsi.NoTag}.Encode(o.Header())
+	const count = 5000 // more than may be queued
+	burst := bytes.Repeat(slices.Concat(o.AppendTo(nil, c.digests)...), count)
+	sent := make(chan error)
+	go func() {
+		_, err := c.conn.Write(burst)
+		sent <- err
+	}()
+	for range count {
+		c.expect(iscsi.OpNOPIn)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnInitiatorThatNeverReadsIsHeldUp(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.connect()

@@ -1,9 +1,16 @@
 package target_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/tandem-san/tandem/iscsi"
+	"github.com/tandem-san/tandem/iscsi/initiator"
 	"github.com/tandem-san/tandem/iscsi/target"
 	"github.com/tandem-san/tandem/scsi"
 )
@@ -104,4 +111,54 @@ func TestAColdResetEndsAllSessionsOfTheTarget(t *testing.T) {
 		c.expectClosed(0)
 	}
 	eventually(t, "the sessions end", func() bool { return len(f.Sessions()) == 0 })
+}
+
+func TestAbortsInTheMiddleOfTransfersHurtNothing(t *testing.T) {
+	f := newFixture(t, nil)
+	s := f.dial(func(c *initiator.Config) {
+		c.MaxRecvDataSegmentLength, c.MaxBurstLength, c.FirstBurstLength = 4096, 8192, 4096
+	})
+	u := s.LogicalUnit(0)
+	_ = u.TestUnitReady(context.Background())
+	var wg sync.WaitGroup
+	aborted := make([]int, 6)
+	for i := range aborted {
+		wg.Go(func() {
+			const blocks = 64
+			r := rand.New(rand.NewPCG(uint64(i), 7))
+			lba := uint64(i * blocks)
+			for round := range 60 {
+				want := random(blocks*blockSize, uint64(i*1000+round))
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.IntN(1500))*time.Microsecond)
+				err := u.Write(ctx, lba, blocks, want)
+				cancel()
+				if err != nil {
+					if !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("write: %v", err)
+						return
+					}
+					aborted[i]++
+					// An aborted write is over: what comes after it stays.
+					if err := u.Write(context.Background(), lba, blocks, want); err != nil {
+						t.Errorf("write after an abort: %v", err)
+						return
+					}
+				}
+				got := make([]byte, len(want))
+				if err := u.Read(context.Background(), lba, blocks, got); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("round %d: read: %v", round, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	total := 0
+	for _, n := range aborted {
+		total += n
+	}
+	if total == 0 {
+		t.Error("nothing was aborted")
+	}
+	eventually(t, "all tasks end", func() bool { return f.Sessions()[0].Outstanding == 0 })
 }

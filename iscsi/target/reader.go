@@ -39,6 +39,7 @@ func (c *connection) fullFeature() error {
 func (c *connection) waitForRoom() {
 	c.mu.Lock()
 	for c.queue.full() && !c.dead {
+		c.toWriter.Signal() // it may have been left asleep for a batch
 		c.toReader.Wait()
 	}
 	c.mu.Unlock()

@@ -52,6 +52,10 @@ const (
 	maxCopied = 1 << 20
 )
 
+// batchLength is how many PDUs are worth a system call of their own while the
+// reader is still busy with a batch.
+const batchLength = 32
+
 // full tells whether the reader must wait.
 func (q *pduQueue) full() bool { return q.length >= maxQueued || q.copied >= maxCopied }
 
@@ -73,7 +77,7 @@ func (c *connection) send(p *pdu) {
 		return
 	}
 	c.queue.push(p)
-	if !c.batching {
+	if !c.batching || c.queue.length >= batchLength {
 		c.toWriter.Signal()
 	}
 }
