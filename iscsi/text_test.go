@@ -3,6 +3,7 @@ package iscsi
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -76,8 +77,10 @@ func FuzzDecodeBinary(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if id, err := ParseCHAPIdentifier(s); err == nil && len(s) > 10 {
-			t.Logf("identifier %d", id)
+		if id, err := ParseCHAPIdentifier(s); err == nil {
+			if again, err := ParseCHAPIdentifier(fmt.Sprint(id)); err != nil || again != id {
+				t.Fatalf("identifier %q is %d, then %d, %v", s, id, again, err)
+			}
 		}
 		if a, err := ChooseCHAP(s); err == nil && a.ID == 0 {
 			t.Fatal("an algorithm without a number")
