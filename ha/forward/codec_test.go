@@ -308,6 +308,48 @@ func TestAResultWaitsUntilTheLinkIsDoneWithTheDataOut(t *testing.T) {
 	end(t, c, w)
 }
 
+func TestWithdrawResetsALinkThatIsStuckWithDataOut(t *testing.T) {
+	c, w, _ := alone(t)
+	u := c.Proxy("far", 2, 7)
+	p := newPort(t, u)
+	task := newTask(alice, write10(0, 8), make([]byte, 4096), 0)
+	p.submit(task)
+	u.Withdraw()
+	if p.finished(task) || w.resets != 1 {
+		t.Errorf("finished %t, %d resets", p.finished(task), w.resets)
+	}
+	w.releaseAll()
+	c.Forward.PeerDown(2)
+	if !p.finished(task) || !task.NotServed {
+		t.Error("the lost link did not end the task")
+	}
+	c.Forward.PeerUp(2)
+	end(t, c, w)
+}
+
+func TestWithdrawKeepsMemoryThatDataInArrivesIn(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		c, w, _ := alone(t)
+		u := c.Proxy("far", 2, 7)
+		p := newPort(t, u)
+		task := newTask(alice, read10(0, 8), nil, 4096)
+		p.submit(task)
+		f := link.Frame{Kind: kindComplete, Request: 1, Head: make([]byte, 9)}
+		f.Body = c.Place(2, f, 4096)
+		u.Withdraw()
+		if !p.finished(task) || task.DataIn != nil {
+			t.Error("not withdrawn")
+		}
+		if s := c.pool.Stats(); s.Lent != 4096 {
+			t.Errorf("%d bytes lent while the link writes into 4096", s.Lent)
+		}
+		if !lost {
+			c.Data(2, f)
+		}
+		end(t, c, w)
+	}
+}
+
 func TestAResultOfALostLinkIsNotSentOnTheNext(t *testing.T) {
 	c, w, u := alone(t)
 	held := &stubborn{slowUnit: u}
@@ -402,6 +444,9 @@ func FuzzPeer(f *testing.F) {
 			}
 			if op&16 != 0 {
 				w.releaseAll()
+			}
+			if op&8 != 0 {
+				c.Proxy("far", 2, 7).Withdraw()
 			}
 		}
 		for _, task := range p.order {

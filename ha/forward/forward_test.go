@@ -480,6 +480,45 @@ func TestSenseDataArrivesWhole(t *testing.T) {
 	}
 }
 
+func TestWithdrawEndsWhatASilentPrimaryDoesNotAnswer(t *testing.T) {
+	one, two := pair(t, options{})
+	slow := &slowUnit{managing: make(chan struct{})}
+	one.serve("slow", slow)
+	other := &slowUnit{}
+	one.serve("other", other)
+	p, q := newPort(t, two.Proxy("slow", 1, 7)), newPort(t, two.Proxy("other", 1, 7))
+	task, elsewhere := newTask(alice, read10(0, 8), nil, 4096), newTask(alice, read10(0, 8), nil, 4096)
+	p.submit(task)
+	q.submit(elsewhere)
+	far := slow.task(t, 0)
+	managed := make(chan scsi.FunctionResponse)
+	go func() { managed <- p.unit.Manage(context.Background(), lun.Management{Function: scsi.QueryTask}) }()
+	eventually(t, "the function arrives", func() bool { slow.mu.Lock(); defer slow.mu.Unlock(); return len(slow.managed) == 1 })
+
+	two.Proxy("slow", 1, 6).Withdraw()
+	if p.finished(task) {
+		t.Error("a task of a later epoch was withdrawn")
+	}
+	two.Proxy("slow", 1, 7).Withdraw()
+	if !p.finished(task) || !task.NotServed || !task.Uncertain {
+		t.Error("the task was not withdrawn")
+	}
+	if r := <-managed; r != scsi.FunctionRejected {
+		t.Errorf("Manage = %v", r)
+	}
+	if q.finished(elsewhere) || !two.up.Load() {
+		t.Error("another unit was disturbed")
+	}
+	close(slow.managing)
+	far.DataIn = one.pool.Get(4096)
+	slow.complete(far) // too late, and ignored
+	other.complete(other.task(t, 0))
+	q.wait(t, elsewhere)
+	if elsewhere.NotServed {
+		t.Error("the other task was not served")
+	}
+}
+
 func TestAProxyForNobodyPanics(t *testing.T) {
 	f := New(nil, Config{Node: 2})
 	for _, c := range []struct {

@@ -102,3 +102,16 @@ func (u *Proxy) NexusLost(n lun.Nexus) {
 	p.head = appendManagement(p.head[:0], u.unit, lun.Management{Nexus: n})
 	p.send(link.Frame{Kind: kindNexusLost, Epoch: u.epoch, Head: p.head})
 }
+
+// Withdraw ends what is outstanding of the unit at this primary up to this
+// epoch, as the loss of the link would: tasks with NotServed and Uncertain,
+// functions with FUNCTION REJECTED. It is for an epoch that is over and a
+// primary that has fallen silent; one that has handed over answers by itself,
+// a moment later than it says so, because answers and promises travel on
+// different streams. A link that is stuck with data-out of such tasks is
+// reset.
+func (u *Proxy) Withdraw() {
+	if u.peer.withdraw(u.unit, u.epoch) {
+		u.peer.forward.link.Reset(u.peer.id)
+	}
+}

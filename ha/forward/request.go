@@ -17,6 +17,7 @@ import (
 type request struct {
 	peer   *peer
 	id     uint64
+	unit   string
 	epoch  uint64
 	task   *lun.Task                    // nil for a task management function
 	answer chan<- scsi.FunctionResponse // of a task management function
@@ -50,7 +51,7 @@ func (p *peer) newRequest(u *Proxy, most int) *request {
 		r = &request{peer: p}
 	}
 	p.lastRequest++
-	*r = request{peer: p, id: p.lastRequest, epoch: u.epoch}
+	*r = request{peer: p, id: p.lastRequest, unit: u.unit, epoch: u.epoch}
 	p.requests[r.id] = r
 	return r
 }
@@ -211,6 +212,10 @@ func (p *peer) completeCame(f link.Frame) error {
 	p.mu.Lock()
 	r := p.requests[f.Request]
 	if r == nil || r.task == nil {
+		if r != nil && r.answer == nil { // withdrawn while its data-in arrived
+			r.dataIn.Release()
+			p.forget(r)
+		}
 		p.mu.Unlock()
 		return nil
 	}
@@ -262,22 +267,63 @@ func (p *peer) managedCame(f link.Frame) {
 // first. The link has released all bodies.
 func (p *peer) failRequests() {
 	p.mu.Lock()
-	failed := slices.SortedFunc(maps.Values(p.requests), func(a, b *request) int { return cmp.Compare(a.id, b.id) })
 	var tasks []*lun.Task
-	for _, r := range failed {
-		if t := r.task; t != nil {
-			r.dataIn.Release() // it did not arrive whole
-			t.NotServed, t.Uncertain = true, true
-			tasks = append(tasks, t)
-		} else {
-			r.answer <- scsi.FunctionRejected
-		}
-		p.recycle(r)
+	for _, r := range p.oldestFirst() {
+		r.dataIn.Release() // it did not arrive whole
+		r.dataIn = nil
+		tasks = append(tasks, p.fail(r)...)
 	}
-	clear(p.requests)
-	clear(p.gathering)
 	p.mu.Unlock()
+	notServed(tasks)
+}
+
+// oldestFirst is what is outstanding. The caller holds mu.
+func (p *peer) oldestFirst() []*request {
+	return slices.SortedFunc(maps.Values(p.requests), func(a, b *request) int { return cmp.Compare(a.id, b.id) })
+}
+
+// fail ends a request that has no answer, and answers its task, if it has one.
+// A request whose data-in is arriving is kept until it has. The caller holds
+// mu.
+func (p *peer) fail(r *request) []*lun.Task {
+	t := r.task
+	if r.answer != nil {
+		r.answer <- scsi.FunctionRejected
+	}
+	r.task, r.answer = nil, nil
+	if r.dataIn == nil {
+		p.forget(r)
+	}
+	if t == nil {
+		return nil
+	}
+	delete(p.gathering, t)
+	return []*lun.Task{t}
+}
+
+// notServed completes tasks that were sent and have no answer.
+func notServed(tasks []*lun.Task) {
 	for _, t := range tasks {
+		t.NotServed, t.Uncertain = true, true
 		t.Transport.CommandComplete(t)
 	}
+}
+
+// withdraw ends what is outstanding of a unit up to an epoch. It reports
+// whether something is left because the link still has data-out of it.
+func (p *peer) withdraw(unit string, epoch uint64) (left bool) {
+	p.mu.Lock()
+	var tasks []*lun.Task
+	for _, r := range p.oldestFirst() {
+		switch {
+		case r.unit != unit || r.epoch > epoch:
+		case r.sending > 0:
+			left = true
+		default:
+			tasks = append(tasks, p.fail(r)...)
+		}
+	}
+	p.mu.Unlock()
+	notServed(tasks)
+	return left
 }

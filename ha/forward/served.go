@@ -23,7 +23,7 @@ type served struct {
 	buffer    *block.Buffer // of the data-out
 	wanted    int           // data-out asked for; 0 when none is awaited
 	sending   bool          // the link has the data-in
-	completed bool          // the unit is done with it
+	completed bool          // the unit is done with it, or nobody has it
 	full      bool          // aborted from here for want of memory
 
 	cdb  [maxCDB]byte
@@ -106,7 +106,7 @@ func (p *peer) newServed(f link.Frame) (*served, error) {
 	} else {
 		s = &served{peer: p}
 	}
-	s.unit, s.life, s.request, s.epoch = u, p.life, f.Request, f.Epoch
+	s.unit, s.life, s.request, s.epoch, s.completed = u, p.life, f.Request, f.Epoch, false
 	s.task = lun.Task{
 		Nexus: lun.Nexus{InitiatorPort: p.portName(c.port), TargetPort: c.target},
 		Tag:   c.tag, CDB: s.cdb[:copy(s.cdb[:], c.cdb)], Attribute: c.attribute,
@@ -121,7 +121,7 @@ func (p *peer) recycleServed(s *served) {
 	s.buffer.Release()
 	s.task.Release()
 	s.task, s.unit, s.target, s.buffer = lun.Task{Transport: s}, nil, nil, nil
-	s.wanted, s.sending, s.completed, s.full = 0, false, false, false
+	s.wanted, s.sending, s.completed, s.full = 0, false, true, false
 	p.idle = append(p.idle, s)
 }
 
