@@ -26,7 +26,7 @@ const initiatorName = "iqn.2026-01.san.tandem:demo-initiator"
 
 // How long things may take.
 const (
-	pathTimeout    = time.Second      // of the initiator
+	pathTimeout    = 3 * time.Second  // of the initiator; the lease is 500 ms
 	queueTimeout   = 20 * time.Second // of a command
 	recoveryTime   = 30 * time.Second // from the fault until both paths are usable
 	verifyTime     = 30 * time.Second
@@ -35,7 +35,7 @@ const (
 	openTime       = 10 * time.Second
 	downtimeShare  = 5 // a killed controller stays away for a fifth of the duration,
 	maxDowntime    = 3 * time.Second
-	stopTime       = 3 * time.Second // of SIGSTOP; the lease is 500 ms
+	stopTime       = 3 * time.Second // of SIGSTOP
 	faultFraction  = 3               // the fault comes after a third of the duration
 	recoveredEvery = 20 * time.Millisecond
 )

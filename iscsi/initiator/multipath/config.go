@@ -30,6 +30,8 @@ type Config struct {
 	LUN    iscsi.LUN
 	Policy Policy
 	// PathTimeout: a path that is silent for that long is lost; default 1 s.
+	// It is longer than the lease of a cluster behind it: a controller that
+	// stood still for less has every right to go on with what it was sent.
 	PathTimeout time.Duration
 	// TaskTimeout: a command that takes that long on a path that is alive is
 	// aborted and sent again; default 5 s.
