@@ -10,7 +10,7 @@ const (
 	maxCompareAndWrite  = 255
 	maxUnmapBlocks      = 1 << 20
 	maxUnmapDescriptors = 256
-	maxWriteSameBlocks  = 1 << 18
+	maxWriteSameBlocks  = 1 << 15
 	optimalTransfer     = 1 << 20 // bytes
 )
 

@@ -30,7 +30,7 @@ func TestBlocksBeyondTheEndAreRefused(t *testing.T) {
 		{cdb10(0x35, 0, testBlocks, 1), nil, testBlocks},
 		{cdb10(0x34, 0, testBlocks, 1), nil, testBlocks},
 		{cdb10(0x41, 0, testBlocks, 1), one, testBlocks},
-		{append([]byte{0x89, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1}, 0, 0), two, testBlocks},
+		{compareAndWrite(testBlocks, 1), two, testBlocks},
 		{cdb16(0x9E, 0x12, testBlocks, 24), nil, testBlocks},
 	} {
 		s := f.bad(t, alice, tc.cdb, tc.out, scsi.IllegalRequest, scsi.LBAOutOfRange)
@@ -100,15 +100,29 @@ func TestShortTransfersAreHandled(t *testing.T) {
 			t.Errorf("%d bytes expected: %v, %d bytes, transfer %d", tc.expected, task.Status, n, task.Transfer)
 		}
 	}
-	// Less data-out than the CDB calls for: nothing is written.
-	for _, expected := range []int{0, 200, testBlock} {
-		task := command(alice, write10(0, 2), blocks('b', 2)[:expected], 0)
-		f.submit(task)
-		f.wait(t, task)
-		if task.Status != scsi.StatusCheckCondition || task.Sense.ASC != scsi.InvalidFieldInCommandIU || task.Transfer != 2*testBlock {
-			t.Errorf("%d bytes of data-out: %v, %v, transfer %d", expected, task.Status, task.Sense, task.Transfer)
+	// Less data-out than the CDB calls for: the whole blocks of it are written.
+	for _, tc := range []struct {
+		expected int
+		status   scsi.Status
+	}{{0, scsi.StatusGood}, {200, scsi.StatusCheckCondition}, {testBlock, scsi.StatusGood}, {testBlock + 1, scsi.StatusCheckCondition}} {
+		for _, cdb := range [][]byte{write10(1, 2), cdb10(0x2E, 2, 1, 2)} {
+			f.good(t, alice, write10(0, 4), blocks('a', 4))
+			task := command(alice, cdb, blocks('b', 2)[:tc.expected], 0)
+			f.submit(task)
+			f.wait(t, task)
+			if task.Status != tc.status || task.Transfer != 2*testBlock || tc.status != scsi.StatusGood && task.Sense.ASC != scsi.InvalidFieldInCommandIU {
+				t.Errorf("%s, %d bytes of data-out: %v, %v, transfer %d", name(cdb), tc.expected, task.Status, task.Sense, task.Transfer)
+			}
+			want := blocks('a', 4)
+			if tc.status == scsi.StatusGood {
+				copy(want[testBlock:], blocks('b', tc.expected/testBlock))
+			}
+			if got := f.good(t, alice, read10(0, 4), nil); !bytes.Equal(got, want) {
+				t.Errorf("%s, %d bytes of data-out: other blocks were written than sent", name(cdb), tc.expected)
+			}
 		}
 	}
+	f.good(t, alice, write10(0, 4), blocks('a', 4))
 	// More: the rest is ignored.
 	task := command(alice, write10(0, 1), blocks('c', 2), 0)
 	f.submit(task)
@@ -170,7 +184,8 @@ func TestCompareAndWriteWritesOnlyWhatIsEqual(t *testing.T) {
 	if got := f.good(t, alice, read10(5, 2), nil); !bytes.Equal(got, blocks('x', 2)) {
 		t.Error("COMPARE AND WRITE of other data wrote")
 	}
-	f.bad(t, alice, compareAndWrite(5, 2), blocks('x', 2), scsi.IllegalRequest, scsi.InvalidFieldInCommandIU)
+	f.bad(t, alice, compareAndWrite(5, 2), blocks('x', 2), scsi.IllegalRequest, scsi.InvalidFieldInCDB)
+	f.bad(t, alice, compareAndWrite(5, 0), blocks('x', 512), scsi.IllegalRequest, scsi.InvalidFieldInCDB)
 	f.good(t, alice, compareAndWrite(5, 0), nil)
 }
 

@@ -98,12 +98,26 @@ func (b *brain) prepareModify(t *Task) bool {
 
 // prepareWrite: WRITE (6), (10), (12), (16) (SBC-4 §5.40 to §5.43).
 func prepareWrite(b *brain, t *Task) bool {
-	if !b.prepareModify(t) || !b.setTransfer(t) {
+	if !b.prepareModify(t) || !b.setTransfer(t) || !b.shorten(t) {
 		return false
 	}
-	t.state.need = t.Transfer
 	t.state.sync = !b.state.mode.WriteCache || t.state.cmd != scsi.CmdWrite6 && (t.cdb().Bit(1, fuaBit) || t.cdb().Bit(1, fuaNVBit))
-	return t.Transfer > 0
+	return t.state.need > 0
+}
+
+// shorten sets how much data-out a write takes: what the CDB calls for, or,
+// when the initiator means to send less, the whole logical blocks of it. The
+// other blocks are left as they are, which the residual count tells. Part of a
+// logical block is not written (FCP-4 §9.5.8 has the same choice).
+func (b *brain) shorten(t *Task) bool {
+	bs := b.unit.config.BlockSize
+	t.state.need = min(t.Transfer, t.ExpectedOut)
+	if t.state.need%bs != 0 {
+		t.check(scsi.Illegal(scsi.InvalidFieldInCommandIU))
+		return false
+	}
+	t.state.end = t.state.lba + uint64(t.state.need/bs)
+	return true
 }
 
 func write(b *brain, t *Task) {

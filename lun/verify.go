@@ -87,11 +87,7 @@ func prepareWriteAndVerify(b *brain, t *Task) bool {
 		t.check(scsi.InvalidCDBBit(1, 2))
 		return false
 	}
-	if !b.setTransfer(t) {
-		return false
-	}
-	t.state.need = t.Transfer
-	return t.Transfer > 0
+	return b.setTransfer(t) && b.shorten(t) && t.state.need > 0
 }
 
 func writeAndVerify(b *brain, t *Task) {
@@ -113,7 +109,7 @@ func prepareCompareAndWrite(b *brain, t *Task) bool {
 	n := 2 * count * b.unit.config.BlockSize
 	t.state.need, t.Transfer = n, n
 	if t.ExpectedOut != n {
-		t.check(scsi.Illegal(scsi.InvalidFieldInCommandIU))
+		t.check(scsi.InvalidCDBField(13))
 		return false
 	}
 	t.state.sync = !b.state.mode.WriteCache || t.cdb().Bit(1, fuaBit) || t.cdb().Bit(1, fuaNVBit)

@@ -40,20 +40,6 @@ func naa(s string) NAA {
 	return NAA(b)
 }
 
-func TestNAANamesAreParsedByTheirType(t *testing.T) {
-	for _, good := range []string{"0x3000000000000001", "5000000000000001", "60000000000000000000000000000001"} {
-		n, err := ParseNAA(good)
-		if err != nil || strings.TrimPrefix(n.String(), "0x") != strings.TrimPrefix(good, "0x") {
-			t.Errorf("%s: %v, %v", good, n, err)
-		}
-	}
-	for _, bad := range []string{"", "0x", "3", "xyz", "1000000000000001", "6000000000000001", "300000000000000001"} {
-		if n, err := ParseNAA(bad); err == nil {
-			t.Errorf("%q is taken for %v", bad, n)
-		}
-	}
-}
-
 func TestIdentitiesDiffer(t *testing.T) {
 	seen := map[Identity]string{}
 	for _, cluster := range []string{"a", "ab", ""} {

@@ -5,8 +5,6 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
-	"strings"
 )
 
 // NAA is the bytes of an NAA name: 16 of an IEEE Registered Extended name
@@ -15,28 +13,6 @@ type NAA string
 
 // String gives the name in hexadecimal, with 0x in front.
 func (n NAA) String() string { return "0x" + hex.EncodeToString([]byte(n)) }
-
-// ParseNAA reads a name that the administrator chose: 16 or 32 hexadecimal
-// digits, as its type has, with or without 0x in front.
-func ParseNAA(s string) (NAA, error) {
-	b, err := hex.DecodeString(strings.TrimPrefix(s, "0x"))
-	if err != nil || len(b) == 0 {
-		return "", fmt.Errorf("NAA %q: not hexadecimal, want 16 or 32 digits", s)
-	}
-	want := 0
-	switch b[0] >> 4 {
-	case 0x2, 0x3, 0x5:
-		want = 8
-	case 0x6:
-		want = 16
-	default:
-		return "", fmt.Errorf("NAA %q: type %Xh, accepted are 2, 3, 5 and 6", s, b[0]>>4)
-	}
-	if len(b) != want {
-		return "", fmt.Errorf("NAA %q: %d digits, type %Xh has %d", s, 2*len(b), b[0]>>4, 2*want)
-	}
-	return NAA(b), nil
-}
 
 // Identity is what tells a logical unit from every other one, the same through
 // all controllers and for ever.
