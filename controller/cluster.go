@@ -76,7 +76,7 @@ func peers(h *ctlconf.HA) map[ha.NodeID]string {
 func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger) ([]node.UnitConfig, error) {
 	var units []node.UnitConfig
 	for _, l := range c.LUNs {
-		device, err := openBackend(l)
+		device, err := openBackend(l, log)
 		if err != nil {
 			return nil, c.Errorf(l.At("path"), "%v", err)
 		}
@@ -100,7 +100,7 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
 				return newLogicalUnit(c, l, pool, log, commit)
 			},
-			Open: func() (block.Device, error) { return openBackend(l) },
+			Open: func() (block.Device, error) { return openBackend(l, log) },
 		})
 	}
 	return units, nil

@@ -27,7 +27,7 @@ type localUnit struct {
 
 // openLocal opens the backend and starts the logical unit.
 func openLocal(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, access lun.Access) (*localUnit, error) {
-	device, err := openBackend(l)
+	device, err := openBackend(l, log)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func identityOf(c *ctlconf.Config, l *ctlconf.LUN) scsi.Identity {
 }
 
 // openBackend opens what keeps the bytes.
-func openBackend(l *ctlconf.LUN) (block.Device, error) {
+func openBackend(l *ctlconf.LUN, log *slog.Logger) (block.Device, error) {
 	if l.Backend == ctlconf.BackendRAMDisk {
 		size := l.Size
 		if size == 0 {
@@ -115,12 +115,19 @@ func openBackend(l *ctlconf.LUN) (block.Device, error) {
 		}
 		return block.NewRamdisk(int64(size)), nil
 	}
-	return block.OpenFile(l.Path, block.Options{
+	f, err := block.OpenFile(l.Path, block.Options{
 		Size:      int64(l.Size),
 		BlockSize: int(l.BlockSize),
 		ReadOnly:  l.Options.ReadOnly,
 		Shared:    l.Options.Shared,
 	})
+	if err != nil {
+		return nil, err
+	}
+	if w := f.Warning(); w != "" {
+		log.Warn(w, "lun", l.Name)
+	}
+	return f, nil
 }
 
 // describe tells what must be the same on every controller.

@@ -76,6 +76,9 @@ type Route struct {
 	Kind    RouteKind
 	Epoch   uint64
 	Primary NodeID
+	// Takeover: the primary before was not asked. What was sent to it will
+	// not be answered; what was sent to one that handed over will be.
+	Takeover bool
 }
 
 // Disconnect asks that the sessions which use the logical unit be closed: it

@@ -17,7 +17,10 @@ func (c *Core) publish(u *unit) {
 // routeOf works out where the commands of a logical unit go.
 func (c *Core) routeOf(u *unit) Route {
 	to := func(k RouteKind) Route {
-		return Route{LUN: u.cfg.Name, Kind: k, Epoch: u.grant.Epoch, Primary: u.grant.Primary}
+		return Route{
+			LUN: u.cfg.Name, Kind: k,
+			Epoch: u.grant.Epoch, Primary: u.grant.Primary, Takeover: u.grant.Unfenced != 0,
+		}
 	}
 	switch {
 	case u.mayServe(c.cfg.Self) && !u.drain.active:

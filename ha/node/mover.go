@@ -6,6 +6,7 @@ import (
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/ha/forward"
 )
 
 // openRetry is the rest between two tries to open a backend.
@@ -15,7 +16,9 @@ const openRetry = 200 * time.Millisecond
 // after the other, always towards the newest route. One goroutine has it.
 type mover struct {
 	unit   *Unit
-	device block.Device // open while the brain is here
+	device block.Device   // open while the brain is here
+	proxy  *forward.Proxy // where commands were forwarded to last; nil when nowhere
+	at     ha.NodeID      // and whose it is
 }
 
 // route asks for a new way. Commands stop at once when the way ends; where
@@ -88,9 +91,12 @@ func (m *mover) move(ctx context.Context) {
 			time.AfterFunc(openRetry, u.nudge)
 			return
 		}
+		m.withdraw(ctx, want)
 		u.setWay(want, u.lu)
 	case ha.RouteForward:
-		u.setWay(want, u.node.proxy(u, want))
+		m.withdraw(ctx, want)
+		m.proxy, m.at = u.node.ships.Proxy(u.cfg.Name, want.Primary, want.Epoch), want.Primary
+		u.setWay(want, m.proxy)
 	case ha.RouteHold:
 		u.setWay(want, nil)
 	}
@@ -98,6 +104,28 @@ func (m *mover) move(ctx context.Context) {
 	if u.open() {
 		u.releaseHeld()
 	}
+}
+
+// withdrawAfter is how long a primary that has handed over is given to send its
+// last answers: they travel on another stream than the handover.
+const withdrawAfter = time.Second
+
+// withdraw takes back what was forwarded to a primary that is one no more, so
+// that it is run where the brain is now.
+func (m *mover) withdraw(ctx context.Context, next ha.Route) {
+	old := m.proxy
+	if old == nil || next.Kind == ha.RouteForward && next.Primary == m.at {
+		return
+	}
+	m.proxy = nil
+	if next.Takeover {
+		old.Withdraw()
+		return
+	}
+	m.unit.node.works.Go(func() {
+		pause(ctx, withdrawAfter)
+		old.Withdraw()
+	})
 }
 
 // start opens the backend and makes this controller the brain, with the state

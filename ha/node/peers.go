@@ -78,11 +78,6 @@ func (n *Node) serving(name string, epoch uint64) (lun.Unit, error) {
 	return u.lu, nil
 }
 
-// proxy is the logical unit at the primary.
-func (n *Node) proxy(u *Unit, r ha.Route) lun.Unit {
-	return n.ships.Proxy(u.cfg.Name, r.Primary, r.Epoch)
-}
-
 // linkHandler is told by the link what arrives. Frames of the data stream are
 // the forwarder's.
 type linkHandler struct {
