@@ -59,7 +59,8 @@ type Config struct {
 	// SET FULL. Default 1024, at most 65536.
 	MaxTasks int
 	// MaxNexuses is how many I_T nexuses, and how many registrations, are
-	// kept; a command of one more ends with BUSY. Default 1024.
+	// kept, at most 4096. When a nexus more comes an idle one is forgotten; when
+	// none is idle the command ends with BUSY. Default 1024.
 	MaxNexuses int
 	// Workers is how many calls to a device that blocks run at a time.
 	// Default 32, at most 1024.

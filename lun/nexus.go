@@ -66,17 +66,29 @@ func (n *nexus) returnAttention(a scsi.ASC) {
 func unitAttention(a scsi.ASC) scsi.Sense { return scsi.Sense{Key: scsi.UnitAttention, ASC: a} }
 
 // nexusOf finds a nexus or takes in a new one, whose first command meets
-// POWER ON OCCURRED. It answers nil when there are too many.
+// POWER ON OCCURRED. When there are too many an idle one is forgotten; should
+// it come back, it is a new one, and what it missed is outranked by the power
+// on. It answers nil when all are busy.
 func (b *brain) nexusOf(name Nexus) *nexus {
 	if n := b.nexuses[name]; n != nil {
 		return n
 	}
-	if len(b.nexuses) >= b.unit.config.MaxNexuses {
+	if len(b.nexuses) >= b.unit.config.MaxNexuses && !b.forgetIdleNexus() {
 		return nil
 	}
 	n := b.addNexus(name)
 	n.attention(scsi.PowerOnOccurred)
 	return n
+}
+
+func (b *brain) forgetIdleNexus() bool {
+	for name, n := range b.nexuses {
+		if n.tasks == 0 {
+			delete(b.nexuses, name)
+			return true
+		}
+	}
+	return false
 }
 
 func (b *brain) addNexus(name Nexus) *nexus {

@@ -1,9 +1,12 @@
 package lun
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tandem-san/tandem/scsi"
 )
@@ -178,6 +181,9 @@ func (b *brain) export(p *persistent) State {
 	for name, n := range b.nexuses {
 		s.Nexuses = append(s.Nexuses, KnownNexus{Nexus: name, Attentions: append([]scsi.ASC(nil), n.attentions[:n.attentionCount]...)})
 	}
+	slices.SortFunc(s.Nexuses, func(x, y KnownNexus) int {
+		return cmp.Or(strings.Compare(x.Nexus.InitiatorPort, y.Nexus.InitiatorPort), cmp.Compare(x.Nexus.TargetPort, y.Nexus.TargetPort))
+	})
 	return s
 }
 

@@ -223,14 +223,20 @@ func TestTooManyTasksEndInTaskSetFull(t *testing.T) {
 	f.good(t, alice, testUnitReady(), nil)
 }
 
-func TestTooManyNexusesEndInBusy(t *testing.T) {
+func TestTooManyBusyNexusesEndInBusy(t *testing.T) {
 	c := testConfig()
 	c.MaxNexuses = 1
 	f := setup(t, c, nil)
 	f.clear(t, alice)
+	f.clear(t, bob) // alice is idle, and forgotten
+	f.bad(t, alice, testUnitReady(), nil, scsi.UnitAttention, scsi.PowerOnOccurred)
+	f.hold = true
+	task := command(alice, write10(0, 1), nil, 0)
+	task.ExpectedOut = testBlock
+	f.submit(task)
 	f.status(t, bob, testUnitReady(), nil, scsi.StatusBusy)
 	f.unit.NexusLost(alice)
-	f.clear(t, bob)
+	f.bad(t, bob, testUnitReady(), nil, scsi.UnitAttention, scsi.PowerOnOccurred)
 }
 
 func TestATagUsedTwiceAbortsTheTasksOfTheNexus(t *testing.T) {

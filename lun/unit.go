@@ -38,10 +38,13 @@ type Unit interface {
 	// belongs to the unit.
 	Submit(t *Task)
 	// DataOutReceived goes on with a task after its Transport has gathered the
-	// data asked for with ReceiveDataOut.
+	// data asked for with ReceiveDataOut. For a task that has completed
+	// meanwhile (it was aborted, or not served) it does nothing.
 	DataOutReceived(t *Task)
 	// Manage performs a task management function and returns when its effect
-	// is complete. A task it aborts completes with Task.Aborted set.
+	// is complete. A task it aborts completes with Task.Aborted set, or with
+	// TASK ABORTED status when the TAS bit says so. A unit that does not serve,
+	// and one whose ctx ends first, answers FUNCTION REJECTED.
 	Manage(ctx context.Context, f Management) scsi.FunctionResponse
 	// NexusLost tells that the nexus is gone (SAM-6 §6.3.4): its tasks are
 	// aborted, its unit attentions and legacy reservation dropped; persistent
