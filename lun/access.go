@@ -117,20 +117,22 @@ func (u *LogicalUnit) SetAccess(a Access) {
 func (u *LogicalUnit) Access() Access { return *u.access.Load() }
 
 // AnswerLocal answers a task which any port may answer without the brain:
-// INQUIRY, REPORT LUNS, REQUEST SENSE, REPORT TARGET PORT GROUPS and the like,
-// and, when the port's access state allows no more, everything else with NOT
-// READY and the code of the state (SPC-5 §5.18.2). It reports false, with the
-// task untouched, when the brain must answer. When it reports true
-// CommandComplete has been called.
+// INQUIRY, REPORT LUNS, REPORT TARGET PORT GROUPS and the like, and, when the
+// port's access state allows no more, everything else with NOT READY and the
+// code of the state (SPC-5 §5.18.2). It reports false, with the task untouched,
+// when the brain must answer. When it reports true CommandComplete has been
+// called.
 func (u *LogicalUnit) AnswerLocal(t *Task) bool {
 	access := u.access.Load()
 	state := access.stateOf(t.Nexus.TargetPort)
 	id, _ := scsi.Lookup(t.CDB)
 	c := &scsi.Commands[id]
 	sense, refused := state.Refusal(c)
-	// A command allowed on a standby port still needs the brain. In the other
-	// states the brain cannot be reached.
-	if !refused && !c.ByPort && (state.Active() || state == scsi.Standby) {
+	// A command allowed on a standby port still needs the brain, and REQUEST
+	// SENSE its unit attentions. In the other states the brain cannot be
+	// reached.
+	reachable := state.Active() || state == scsi.Standby
+	if !refused && reachable && (!c.ByPort || c.Attention == scsi.AttentionAsData) {
 		return false
 	}
 	t.reset()

@@ -84,7 +84,7 @@ func TestAPortThatIsNotActiveAnswersByTheTable(t *testing.T) {
 			p.done[task] = make(chan struct{})
 			answered := u.AnswerLocal(task)
 			_, refused := tc.state.Refusal(c)
-			brain := !refused && !c.ByPort && (tc.state.Active() || tc.state == scsi.Standby)
+			brain := !refused && (!c.ByPort || id == scsi.CmdRequestSense) && (tc.state.Active() || tc.state == scsi.Standby)
 			if answered == brain {
 				t.Errorf("%v: %s: answered by the port is %t", tc.state, c.Name, answered)
 				continue

@@ -79,36 +79,18 @@ func readCapacity16(b *brain, t *Task) bool {
 	return false
 }
 
-// modeSense answers MODE SENSE (6) and (10) (SPC-5 §6.13, §6.14).
-func modeSense(b *brain, t *Task) bool {
+// logSense answers LOG SENSE (SPC-5 §6.9).
+func logSense(b *brain, t *Task) bool {
 	cdb := t.cdb()
-	pc := scsi.PageControl(cdb.Byte(2) >> 6)
-	if pc == scsi.SavedValues {
-		t.check(scsi.Illegal(scsi.SavingParametersNotSupported))
+	if cdb.Uint16(5) != 0 {
+		t.check(scsi.InvalidCDBField(5))
 		return false
 	}
-	pages, ok := scsi.AppendModePages(nil, cdb.Byte(2)&0x3F, cdb.Byte(3), pc, b.state.mode)
+	data, ok := scsi.AppendLogPage(nil, cdb.Byte(2)&0x3F, cdb.Byte(3))
 	if !ok {
 		t.check(scsi.InvalidCDBField(2))
 		return false
 	}
-	h := scsi.ModeHeader{
-		WriteProtected:  b.writeProtected(),
-		BlockDescriptor: !cdb.Bit(1, 3),
-		Long:            cdb.Bit(1, 4),
-		Blocks:          b.blocks,
-		BlockLength:     uint32(b.unit.config.BlockSize),
-	}
-	var data []byte
-	if t.state.cmd == scsi.CmdModeSense6 {
-		data = h.AppendMode6(nil, pages)
-	} else {
-		data = h.AppendMode10(nil, pages)
-	}
 	b.unit.reply(t, data, cdb.AllocationLength())
 	return false
-}
-
-func (b *brain) writeProtected() bool {
-	return b.unit.config.ReadOnly || b.state.mode.SoftwareWriteProtect
 }

@@ -203,19 +203,3 @@ func lbaStatus(b *brain, t *Task) {
 	}
 	b.unit.reply(t, scsi.AppendLBAStatus(nil, list), t.cdb().AllocationLength())
 }
-
-// logSense answers LOG SENSE (SPC-5 §6.9).
-func logSense(b *brain, t *Task) bool {
-	cdb := t.cdb()
-	if cdb.Uint16(5) != 0 {
-		t.check(scsi.InvalidCDBField(5))
-		return false
-	}
-	data, ok := scsi.AppendLogPage(nil, cdb.Byte(2)&0x3F, cdb.Byte(3))
-	if !ok {
-		t.check(scsi.InvalidCDBField(2))
-		return false
-	}
-	b.unit.reply(t, data, cdb.AllocationLength())
-	return false
-}
