@@ -98,25 +98,42 @@ func (r *run) handedOver(ctx context.Context, x *controller) error {
 
 // recovered waits until both paths are usable again and notes when.
 func (r *run) recovered(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, time.Until(r.faultAt.Add(recoveryTime)))
-	defer cancel()
-	err := waitUsable(limited, r.disk, r.options.Mode)
-	r.recoveredAt = time.Now()
-	switch {
-	case err == nil:
-		r.result.Recovered = true
-		if r.options.Fault != NoFault {
-			r.story.say("<<< both paths are usable")
+	deadline := r.faultAt.Add(recoveryTime)
+	for {
+		limited, cancel := context.WithTimeout(ctx, reviveEvery)
+		err := waitUsable(limited, r.disk, r.options.Mode)
+		cancel()
+		r.recoveredAt = time.Now()
+		switch {
+		case err == nil:
+			r.result.Recovered = true
+			if r.options.Fault != NoFault {
+				r.story.say("<<< both paths are usable")
+			}
+			return nil
+		case ctx.Err() != nil:
+			return err
+		case r.recoveredAt.After(deadline):
+			r.story.say("<<< the service is not back: %v; %v", err, r.cluster.look(ctx))
+			r.result.Violations = append(r.result.Violations, err.Error())
+			return nil
 		}
-		return nil
-	case ctx.Err() != nil:
-		return err
+		if err := r.revive(); err != nil {
+			return err
+		}
 	}
-	r.story.say("<<< the service is not back: %v; %v", err, r.cluster.look(ctx))
-	r.result.Violations = append(r.result.Violations, err.Error())
-	for _, x := range r.cluster.processes() {
-		if x.ended() {
-			r.story.say("%v", x.failure())
+}
+
+// revive starts again what has ended meanwhile, as a service manager would: a
+// controller that is back before the other has taken over is fenced by it.
+func (r *run) revive() error {
+	for _, p := range r.cluster.processes() {
+		if !p.ended() {
+			continue
+		}
+		r.story.say("<<< %v\n        it is started again", p.failure())
+		if err := p.start(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ const (
 	pathTimeout    = 3 * time.Second  // of the initiator; the lease is 500 ms
 	queueTimeout   = 20 * time.Second // of a command
 	recoveryTime   = 30 * time.Second // from the fault until both paths are usable
+	reviveEvery    = 500 * time.Millisecond
 	verifyTime     = 30 * time.Second
 	settleTime     = 500 * time.Millisecond
 	minAfter       = 2 * time.Second // of workload after the recovery
