@@ -8,11 +8,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 const (
@@ -169,33 +167,4 @@ func contains(t *testing.T, text string, parts ...string) {
 			t.Errorf("%q is not in:\n%s", part, text)
 		}
 	}
-}
-
-// conformanceTime bounds one family of iscsi-test-cu.
-const conformanceTime = 3 * time.Minute
-
-var (
-	summaryTests = regexp.MustCompile(`(?m)^\s+tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)`)
-	failedTest   = regexp.MustCompile(`(?m)^.*(FAILED|\[FAILED\]|failed).*$`)
-)
-
-// testsOf runs one family of iscsi-test-cu against a logical unit, demands that none fails, and
-// returns how many ran and how many skip messages there were.
-func testsOf(t *testing.T, family, url string) (ran, skipped int) {
-	t.Helper()
-	r := runFor(t, conformanceTime, "iscsi-test-cu", "--dataloss", "--allow-sanitize", "--verbose", "--test", "ALL."+family, url)
-	text := r.stdout + r.stderr
-	found := summaryTests.FindStringSubmatch(text)
-	if found == nil {
-		t.Fatalf("no summary:\n%s", tail(text, 60))
-	}
-	var total, passed, failed int
-	if _, err := fmt.Sscan(strings.Join(found[1:], " "), &total, &ran, &passed, &failed); err != nil {
-		t.Fatalf("summary %q: %v", found[0], err)
-	}
-	if failed != 0 || passed != ran || ran != total || ran == 0 {
-		t.Errorf("%d tests, %d ran, %d passed, %d failed:\n%s\n%s", total, ran, passed, failed,
-			strings.Join(failedTest.FindAllString(text, 20), "\n"), text)
-	}
-	return ran, strings.Count(text, "[SKIPPED]")
 }

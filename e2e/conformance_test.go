@@ -2,13 +2,15 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestConformance runs every family of libiscsi's tests of targets, each on a
-// logical unit of its own. Tests of commands that the logical unit does not
-// have skip themselves.
+// logical unit of its own.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	families := conformanceFamilies(t)
@@ -22,19 +24,56 @@ func TestConformance(t *testing.T) {
 	var ran, skipped int
 	for i, f := range families {
 		t.Run(f, func(t *testing.T) {
-			r, s := testsOf(t, f, s.url(i))
+			r, s := conforms(t, f, s.url(i))
 			ran, skipped = ran+r, skipped+s
 		})
 	}
 	t.Logf("%d tests in %d families, %d skip messages", ran, len(families), skipped)
 }
 
-// conformanceFamilies lists the families that iscsi-test-cu has.
-func conformanceFamilies(t *testing.T) (families []string) {
+// waiting families spend most of their time on waiting, and have nothing to do
+// with sizes of blocks and ways to a logical unit.
+var waiting = []string{"Reserve6", "iSCSIcmdsn", "Sanitize"}
+
+func TestConformanceOfOtherBlockSizes(t *testing.T) {
+	t.Parallel()
+	s := newSingle(t)
+	s.configure(t, open(target,
+		"lun 0 { backend ramdisk  size 64M  option pblocksize 4096 }",
+		"lun 1 { backend ramdisk  size 512M  blocksize 4096 }"))
+	s.start(t)
+	// GetLBAStatus asks for the status of block n+1 and wants it to begin at the
+	// physical block after n.
+	for _, f := range conformanceFamilies(t, append(slices.Clone(waiting), "GetLBAStatus")...) {
+		t.Run(f+" with blocks of 512 bytes in 4096", func(t *testing.T) { conforms(t, f, s.url(0)) })
+	}
+	// ProutReserve writes 512 bytes whatever the size of a block is.
+	for _, f := range conformanceFamilies(t, append(slices.Clone(waiting), "ProutReserve")...) {
+		t.Run(f+" with blocks of 4096 bytes", func(t *testing.T) { conforms(t, f, s.url(1)) })
+	}
+}
+
+func TestConformanceThroughTheSecondary(t *testing.T) {
+	p := startPair(t)
+	for _, f := range conformanceFamilies(t, waiting...) {
+		t.Run(f, func(t *testing.T) { conforms(t, f, p.b.url()) })
+	}
+}
+
+func TestConformanceThroughBothPathsAtOnce(t *testing.T) {
+	p := startPair(t)
+	if _, skipped := conforms(t, "MultipathIO", p.a.url(), p.b.url()); skipped != 0 {
+		t.Errorf("%d tests were skipped, expected none: both paths must be seen to lead to one logical unit", skipped)
+	}
+}
+
+// conformanceFamilies lists the families that iscsi-test-cu has, without some.
+func conformanceFamilies(t *testing.T, without ...string) (families []string) {
 	t.Helper()
+	without = append(without, "ReadOnly") // which wants a logical unit that is
 	for line := range strings.Lines(succeed(t, "iscsi-test-cu", "--list")) {
 		parts := strings.Split(strings.TrimSpace(line), ".")
-		if len(parts) == 2 && parts[0] == "ALL" && parts[1] != "ReadOnly" { // which wants a logical unit that is
+		if len(parts) == 2 && parts[0] == "ALL" && !slices.Contains(without, parts[1]) {
 			families = append(families, parts[1])
 		}
 	}
@@ -42,4 +81,46 @@ func conformanceFamilies(t *testing.T) (families []string) {
 		t.Fatalf("iscsi-test-cu lists only the families %q", families)
 	}
 	return families
+}
+
+// conformanceTime bounds a run of iscsi-test-cu.
+const conformanceTime = 3 * time.Minute
+
+var (
+	summaryTests   = regexp.MustCompile(`(?m)^\s+tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)`)
+	failedTest     = regexp.MustCompile(`(?m)^.*(FAILED|failed|CU_).*$`)
+	notImplemented = regexp.MustCompile(`\[SKIPPED\] (\w+)[^.]* is not implemented`)
+)
+
+// notThere are the commands that tests may skip because there are none.
+var notThere = []string{"EXTENDEDCOPY", "RECEIVE_COPY_RESULTS", "RECEIVECOPYRESULT", "ORWRITE", "WRITEATOMIC16", "SANITIZE",
+	"READDEFECTDATA10", "READDEFECTDATA12"}
+
+// conforms runs one family of iscsi-test-cu against a logical unit that is
+// reached by one or two paths. It demands that no test fails and
+// none is skipped for a command that must be there, and returns how many ran
+// and how many skip messages there were.
+func conforms(t *testing.T, family string, urls ...string) (ran, skipped int) {
+	t.Helper()
+	args := []string{"--dataloss", "--allow-sanitize", "--verbose", "--test", "ALL." + family}
+	r := runFor(t, conformanceTime, "iscsi-test-cu", append(args, urls...)...)
+	text := r.stdout + r.stderr
+	found := summaryTests.FindStringSubmatch(text)
+	if found == nil {
+		t.Fatalf("no summary:\n%s", tail(text, 60))
+	}
+	var total, passed, failed int
+	if _, err := fmt.Sscan(strings.Join(found[1:], " "), &total, &ran, &passed, &failed); err != nil {
+		t.Fatalf("summary %q: %v", found[0], err)
+	}
+	if failed != 0 || passed != ran || ran != total || ran == 0 {
+		t.Errorf("%d tests, %d ran, %d passed, %d failed:\n%s\n\n%s", total, ran, passed, failed,
+			strings.Join(failedTest.FindAllString(text, 40), "\n"), tail(text, 100))
+	}
+	for _, m := range notImplemented.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(notThere, m[1]) {
+			t.Errorf("a test is skipped because %s is not implemented", m[1])
+		}
+	}
+	return ran, strings.Count(text, "[SKIPPED]")
 }

@@ -109,7 +109,7 @@ func TestAReadOnlyLogicalUnitIsReadAndNotWritten(t *testing.T) {
 	if r := tryQemuIO(t, s.url(0), "write -P 1 0 4k"); !strings.Contains(r.problem(), "write protected") {
 		t.Errorf("opened for writing: %q, expected that it is write protected", r.problem())
 	}
-	testsOf(t, "ReadOnly", s.url(0))
+	conforms(t, "ReadOnly", s.url(0))
 }
 
 func TestHeaderDigestsAreUsedWhenTheInitiatorWantsThem(t *testing.T) {
