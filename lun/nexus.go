@@ -66,10 +66,10 @@ func (n *nexus) returnAttention(a scsi.ASC) {
 func unitAttention(a scsi.ASC) scsi.Sense { return scsi.Sense{Key: scsi.UnitAttention, ASC: a} }
 
 // nexusOf finds a nexus or takes in a new one, whose first command meets
-// POWER ON OCCURRED. When there are too many an idle one is forgotten; should
+// POWER ON OCCURRED unless it is scanning. When there are too many an idle one is forgotten; should
 // it come back, it is a new one, and what it missed is outranked by the power
 // on. It answers nil when all are busy.
-func (b *brain) nexusOf(name Nexus) *nexus {
+func (b *brain) nexusOf(name Nexus, scanning bool) *nexus {
 	if n := b.nexuses[name]; n != nil {
 		return n
 	}
@@ -77,7 +77,9 @@ func (b *brain) nexusOf(name Nexus) *nexus {
 		return nil
 	}
 	n := b.addNexus(name)
-	n.attention(scsi.PowerOnOccurred)
+	if !scanning {
+		n.attention(scsi.PowerOnOccurred)
+	}
 	return n
 }
 

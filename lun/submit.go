@@ -26,7 +26,7 @@ func (u *LogicalUnit) Submit(t *Task) {
 // admit takes the task into the task set and starts it if it may. It reports
 // false when the task was refused; its status is set then.
 func (b *brain) admit(t *Task) bool {
-	n := b.nexusOf(t.Nexus)
+	n := b.nexusOf(t.Nexus, t.Scanning)
 	if n == nil {
 		t.end(scsi.StatusBusy)
 		return false
@@ -59,10 +59,18 @@ func (b *brain) overlapped(n *nexus) {
 	b.abortTasks(nil, func(t *Task) bool { return t.state.nexus == n }, false)
 }
 
-// queue leaves an action for whoever releases the lock.
+// queue leaves an action for whoever releases the lock, in place of one that
+// was left before.
 func (b *brain) queue(t *Task, a action) {
-	t.state.action = a
-	b.ready.push(t)
+	s := &t.state
+	s.action = a
+	switch {
+	case s.calling:
+		s.later = true
+	case !s.queued:
+		s.queued = true
+		b.ready.push(t)
+	}
 }
 
 // run does what is queued. It is called with the lock held and releases it.
@@ -75,12 +83,10 @@ func (b *brain) run() {
 			mu.Unlock()
 			return
 		}
+		t.state.queued = false
 		switch t.state.action {
 		case actionReceive:
-			n := t.state.need
-			mu.Unlock()
-			t.Transport.ReceiveDataOut(t, n)
-			mu.Lock()
+			b.receive(t)
 		case actionExecute:
 			if b.handOver(t) {
 				continue
@@ -100,6 +106,23 @@ func (b *brain) run() {
 			b.outstanding--
 			b.checkIdle()
 		}
+	}
+}
+
+// receive asks the transport for data-out. The task neither goes on nor ends
+// before the call has returned, so that a transport is never called for a task
+// it has back. The lock is released meanwhile.
+func (b *brain) receive(t *Task) {
+	s := &t.state
+	n := s.need
+	s.calling = true
+	b.unit.mu.Unlock()
+	t.Transport.ReceiveDataOut(t, n)
+	b.unit.mu.Lock()
+	s.calling = false
+	if s.later {
+		s.later = false
+		b.queue(t, s.action)
 	}
 }
 
@@ -254,6 +277,9 @@ func (b *brain) complete(t *Task) {
 			s.nexus.returnAttention(t.Sense.ASC)
 		}
 		t.notServed()
+	}
+	if t.NotServed && s.phase == phaseExecuting {
+		t.Uncertain = true
 	}
 	if t.Status == scsi.StatusCheckCondition {
 		t.Sense.DescriptorFormat = b.state.mode.DescriptorSense

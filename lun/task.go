@@ -37,6 +37,11 @@ type taskState struct {
 	phase  phase
 	action action
 
+	// queued: it is in the queue of actions. calling: its transport is being
+	// called for data-out, and whatever is to follow waits until that call has
+	// returned: later says that something does.
+	queued, calling, later bool
+
 	// need is how much data-out the command calls for, in bytes.
 	need int
 	// lba and end are the logical blocks [lba, end) that the command is about;

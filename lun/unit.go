@@ -75,6 +75,10 @@ type Task struct {
 	CDB       []byte // as received; 6 to 260 bytes
 	Attribute scsi.TaskAttribute
 	Transport Transport
+	// Scanning: the initiator began the nexus with REPORT LUNS, which is
+	// answered elsewhere. Such a nexus is looking for logical units and is not
+	// told POWER ON OCCURRED.
+	Scanning bool
 	// ExpectedOut and ExpectedIn are how many bytes the initiator means to
 	// send and is ready to take (iSCSI: the expected data transfer length in
 	// the direction of the command). The unit never asks for more and need

@@ -27,6 +27,9 @@ const (
 	kindManaged  = 7 // flags: the function response
 )
 
+// flagScanning is the flag of kindSubmit: see lun.Task.Scanning.
+const flagScanning = 1 << 0
+
 // Flags of kindComplete.
 const (
 	flagAborted   = 1 << 0

@@ -87,6 +87,9 @@ func (p *peer) submit(u *Proxy, t *lun.Task) bool {
 	r.task = t
 	p.head = appendCommand(p.head[:0], u.unit, t)
 	f := link.Frame{Kind: kindSubmit, Request: r.id, Epoch: u.epoch, Head: p.head}
+	if t.Scanning {
+		f.Flags = flagScanning
+	}
 	if len(t.DataOut) > 0 {
 		r.sent = min(len(t.DataOut), t.ExpectedOut, MaxTransfer)
 		f.Body, f.Owner = t.DataOut[:r.sent], r

@@ -10,10 +10,12 @@ import (
 // its high-availability shelves.
 func PortGroup(n ha.NodeID) uint16 { return uint16(n) + 1 }
 
-// accessChanged works out how a logical unit can be reached through each
-// controller and tells it.
-func (n *Node) accessChanged(u *Unit) {
-	w := u.way.Load()
+// accessChanged tells a logical unit how it is reached, the way being what it is.
+func (n *Node) accessChanged(u *Unit) { n.setAccess(u, u.way.Load().Route) }
+
+// setAccess works out how a logical unit is reached through each controller when
+// its commands go that way, and tells it.
+func (n *Node) setAccess(u *Unit, w ha.Route) {
 	access := lun.Access{Local: PortGroup(n.cfg.Self)}
 	access.Groups = append(access.Groups, lun.PortGroup{
 		ID: PortGroup(n.cfg.Self), State: n.ownState(w), Ports: u.cfg.Ports,
@@ -34,8 +36,24 @@ func (n *Node) allAccessChanged() {
 	}
 }
 
+// losePorts tells a logical unit that has just come here of the controllers that
+// cannot be reached: the nexuses through their ports are lost with them.
+func (n *Node) losePorts(u *Unit) {
+	for _, id := range n.peers.ids() {
+		var lost []lun.Port
+		n.peers.with(id, func(s *peerState) {
+			if !s.linked {
+				lost = s.ports[u.cfg.Name]
+			}
+		})
+		for _, p := range lost {
+			u.lu.PortLost(p.Relative)
+		}
+	}
+}
+
 // ownState is the access state of this controller's ports.
-func (n *Node) ownState(w *way) scsi.AccessState {
+func (n *Node) ownState(w ha.Route) scsi.AccessState {
 	switch w.Kind {
 	case ha.RouteServe:
 		return scsi.ActiveOptimized
@@ -47,7 +65,7 @@ func (n *Node) ownState(w *way) scsi.AccessState {
 
 // peerAccess is the access state of another controller's ports, as far as it
 // is known here.
-func (n *Node) peerAccess(w *way, id ha.NodeID, linked bool) scsi.AccessState {
+func (n *Node) peerAccess(w ha.Route, id ha.NodeID, linked bool) scsi.AccessState {
 	switch {
 	case !linked:
 		return scsi.Unavailable

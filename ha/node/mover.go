@@ -7,6 +7,7 @@ import (
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/ha/forward"
+	"github.com/tandem-san/tandem/lun"
 )
 
 // openRetry is the rest between two tries to open a backend.
@@ -92,15 +93,21 @@ func (m *mover) move(ctx context.Context) {
 			return
 		}
 		m.withdraw(ctx, want)
-		u.setWay(want, u.lu)
+		m.open(want, u.lu)
 	case ha.RouteForward:
 		m.withdraw(ctx, want)
 		m.proxy, m.at = u.node.ships.Proxy(u.cfg.Name, want.Primary, want.Epoch), want.Primary
-		u.setWay(want, m.proxy)
+		m.open(want, m.proxy)
 	case ha.RouteHold:
-		u.setWay(want, nil)
+		m.open(want, nil)
 	}
-	u.node.accessChanged(u)
+}
+
+// open opens a way. The ports say what they are before a command can come.
+func (m *mover) open(r ha.Route, to lun.Unit) {
+	u := m.unit
+	u.node.setAccess(u, r)
+	u.setWay(r, to)
 	if u.open() {
 		u.releaseHeld()
 	}
@@ -143,6 +150,7 @@ func (m *mover) start() bool {
 		return false
 	}
 	m.device = device
+	u.node.losePorts(u)
 	return true
 }
 

@@ -42,7 +42,7 @@ func (n *Node) Status() (Status, error) {
 		u := n.units[i]
 		w := u.way.Load()
 		st := UnitStatus{
-			UnitStatus: us, Held: int(u.queue.count.Load()), Access: n.ownState(w), Alarm: n.notes.last(us.LUN),
+			UnitStatus: us, Held: int(u.queue.count.Load()), Access: n.ownState(w.Route), Alarm: n.notes.last(us.LUN),
 			Serving: w.Kind == ha.RouteServe && u.right.Valid(),
 		}
 		if left := us.Right - now; us.Right > 0 && left > 0 {

@@ -84,6 +84,9 @@ func (t *task) submit() {
 		t.unit = s.target.luns.find(n)
 	}
 	op := t.CDB[0]
+	s.scanning = s.scanning || !s.begun && op == opReportLUNs
+	s.begun = true
+	t.Scanning = s.scanning
 	switch {
 	case op == opReportLUNs, t.unit == nil:
 		t.unit = nil

@@ -45,6 +45,11 @@ type session struct {
 	expCmdSN atomic.Uint32
 	maxCmdSN atomic.Uint32
 
+	// scanning: the first command was REPORT LUNS. The reader has it.
+	scanning bool
+	// begun: there was a first command. The reader has it.
+	begun bool
+
 	// lunsChanged: REPORTED LUNS DATA HAS CHANGED is to be told.
 	lunsChanged atomic.Bool
 
