@@ -26,7 +26,7 @@ type cluster struct {
 }
 
 // openCluster joins the cluster as configured; nothing runs yet.
-func openCluster(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(string)) (*cluster, error) {
+func openCluster(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(context.Context, string) error) (*cluster, error) {
 	h := c.HA
 	if h.Mode == ctlconf.ActiveActive {
 		return nil, c.Errorf(h.At("mode"), "mode active-active (1) is not available yet, expected active-standby (0) or active-active-forward (2)")

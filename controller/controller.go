@@ -150,13 +150,19 @@ func (c *Controller) unit(name string) lun.Unit {
 	return c.local[name]
 }
 
-// disconnect closes the sessions that use a logical unit, so that initiators
-// go on through another path.
-func (c *Controller) disconnect(name string) {
-	n := c.target.CloseSessions(target.SessionFilter{Unit: c.unit(name)})
-	if n > 0 {
-		c.log.Warn("sessions closed: their logical unit has been without service for too long", "lun", name, "sessions", n)
+// disconnect closes the sessions that use a logical unit, or all of them, so
+// that initiators go on through another path. It returns when they are gone
+// with all they had sent.
+func (c *Controller) disconnect(ctx context.Context, name string) error {
+	var which target.SessionFilter
+	if name != "" {
+		which.Unit = c.unit(name)
 	}
+	n, err := c.target.CloseSessions(ctx, which)
+	if n > 0 {
+		c.log.Warn("sessions closed", "sessions", n, "lun", name)
+	}
+	return err
 }
 
 // Run serves until ctx ends; then it hands over what it can, lets the

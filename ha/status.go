@@ -3,6 +3,7 @@ package ha
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // UnitStatus is a logical unit as one controller sees it.
@@ -81,6 +82,9 @@ func (c *Core) String() string {
 	}
 	return b.String()
 }
+
+// Lease is how long a promise lets its receiver serve.
+func (c *Core) Lease() time.Duration { return c.cfg.Lease }
 
 // Epoch is the epoch of the newest grant known of a logical unit.
 func (c *Core) Epoch(name string) uint64 {

@@ -19,6 +19,7 @@ type errand struct {
 	unit  *Unit
 	task  *lun.Task
 	upper lun.Transport
+	born  uint64    // how many nexuses had been lost when it came
 	since time.Time // when it was first held; zero while it was not
 	next  *errand   // in the queue
 

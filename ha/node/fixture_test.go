@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,12 +38,16 @@ type pair struct {
 	mode      Mode
 	holdTime  time.Duration
 	maxHeld   int
+	fence     *Fence // in place of the process fence
 	arbiter   *arbitertest.Cluster
 	authority *identity.Authority
 	disk      *sharedDisk
 	dir       string
 	addresses map[ha.NodeID]string
 	nodes     map[ha.NodeID]*testNode
+	// disconnect stands for the iSCSI target of a controller, whose sessions
+	// are to be closed.
+	disconnect atomic.Pointer[func(ha.NodeID)]
 }
 
 // testNode is one controller of a pair.
@@ -105,6 +110,10 @@ func (p *pair) start(id ha.NodeID) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	fence := Fence{PIDFile: pattern}
+	if p.fence != nil {
+		fence = *p.fence
+	}
 	store := p.arbiter.StoreAt("1", id)
 	pool := block.NewPool(64 << 20)
 	log := &strings.Builder{}
@@ -112,10 +121,15 @@ func (p *pair) start(id ha.NodeID) {
 		Cluster: clusterName, Self: id, Mode: p.mode, Credentials: credentials,
 		Listen: p.addresses[id], Peers: map[ha.NodeID]string{3 - id: p.addresses[3-id]},
 		Store: store, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
-		Disconnect: func(string) {},
-		Log:        slog.New(slog.NewTextHandler(&lockedWriter{w: log}, nil)).With("controller", id),
+		Disconnect: func(context.Context, string) error {
+			if f := p.disconnect.Load(); f != nil {
+				(*f)(id)
+			}
+			return nil
+		},
+		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: log}, nil)).With("controller", id),
 		Units: []UnitConfig{{
-			Name: unitName, Home: id == 1, Fence: Fence{PIDFile: pattern}, Describe: "a disk",
+			Name: unitName, Home: id == 1, Fence: fence, Describe: "a disk",
 			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
 			Open:  func() (block.Device, error) { return p.disk, nil },
 			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {

@@ -48,8 +48,11 @@ func (n *Node) loop(ctx context.Context) {
 			f()
 		case <-tick.C:
 			n.step(ctx, ha.Tick{})
-			for _, u := range n.units {
-				u.sweep()
+			n.keepVigil(ctx)
+			if n.awake.calm() {
+				for _, u := range n.units {
+					u.sweep()
+				}
 			}
 		}
 	}
@@ -85,7 +88,8 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		n.log.Info("route", "lun", a.LUN, "route", a.Kind, "primary", a.Primary, "epoch", a.Epoch)
 		n.named[a.LUN].route(a)
 	case ha.Disconnect:
-		n.cfg.Disconnect(a.LUN)
+		n.log.Error("no service for too long: closing the sessions", "lun", a.LUN)
+		n.works.Go(func() { n.disconnect(ctx, a.LUN) })
 	case ha.Note:
 		n.note(a)
 	default:

@@ -62,9 +62,9 @@ type Config struct {
 	// MaxHeld and HoldTime bound the tasks held while nobody may serve.
 	MaxHeld  int
 	HoldTime time.Duration
-	// Disconnect closes the sessions that use a logical unit which has been
-	// without service for long. It must not wait.
-	Disconnect func(lun string)
+	// Disconnect closes the sessions that use a logical unit, or all when it is
+	// "", and returns when they are gone with everything they had sent.
+	Disconnect func(ctx context.Context, lun string) error
 	Log        *slog.Logger
 }
 
@@ -88,6 +88,7 @@ type Node struct {
 
 	peers peerTable
 	notes noteBook
+	awake vigil
 	works sync.WaitGroup
 }
 
@@ -123,6 +124,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.core = core
+	n.awake.init(n.clock, core.Lease())
 	return n, nil
 }
 

@@ -283,3 +283,35 @@ func TestAStandbyPortAnswersWhatItMay(t *testing.T) {
 	p.reserve(2, "owner", 5)
 	p.conflicts(1, "other")
 }
+
+// A stopped process finds old commands in its sockets when it goes on. None may
+// start before the sessions they came from are gone (S4).
+func TestAControllerThatWasStoppedStartsNothingFromBefore(t *testing.T) {
+	for _, id := range []ha.NodeID{1, 2} {
+		t.Run(fmt.Sprint("controller ", id), func(t *testing.T) {
+			p := newPair(t)
+			p.fence = &Fence{Command: "true"} // the other one would kill this very process
+			p.startBoth()
+			p.run(id, "host", write16(0, 1), fill(1, 1))
+			var old *command
+			loseNexus := func(stopped ha.NodeID) {
+				if stopped == id {
+					p.unit(id).NexusLost(old.Nexus)
+				}
+			}
+			p.disconnect.Store(&loseNexus)
+			if err := p.nodes[id].ask(func() { // as long as this runs the process seems stopped
+				time.Sleep(2 * ha.DefaultLease)
+				old = p.submit(id, "host", write16(0, 1), fill(2, 1), false)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if p.finish(old); !old.Aborted {
+				t.Fatalf("a command from before the stop ended with %v", old.Status)
+			}
+			if got := p.run(id, "host", read16(0, 1), nil); !bytes.Equal(got, fill(1, 1)) {
+				t.Fatal("an old write came up")
+			}
+		})
+	}
+}

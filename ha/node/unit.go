@@ -51,6 +51,7 @@ type Unit struct {
 	drains []ha.Drain // answered when the brain has stopped
 
 	replica replica
+	lost    lostNexuses
 }
 
 var _ lun.Unit = (*Unit)(nil)
@@ -68,7 +69,7 @@ func (u *Unit) Submit(t *lun.Task) {
 	if e == nil {
 		e = &errand{unit: u}
 	}
-	e.task, e.upper, t.Transport = t, t.Transport, e
+	e.task, e.upper, e.born, t.Transport = t, t.Transport, u.lost.now(), e
 	u.dispatch(e)
 }
 
@@ -76,6 +77,8 @@ func (u *Unit) Submit(t *lun.Task) {
 func (u *Unit) dispatch(e *errand) {
 	w := u.way.Load()
 	switch {
+	case !u.node.awake.holds():
+		u.hold(e)
 	case w.Kind == ha.RouteServe && u.right.Valid():
 		e.follow(w.unit)
 	case w.Kind == ha.RouteForward:
@@ -97,16 +100,28 @@ func answeredByPort(t *lun.Task) bool {
 // hold keeps a task until there is a way again. It does not look for one: a
 // task that was just turned away would be turned away again.
 func (u *Unit) hold(e *errand) {
+	nexus, born := e.task.Nexus, e.born // in the queue it is anybody's
 	if !u.queue.put(e, u.node.cfg.MaxHeld) {
 		e.task.Status = scsi.StatusBusy
 		e.finish()
+		return
+	}
+	if u.lost.since(nexus, born) {
+		u.abortNexus(nexus)
+	}
+}
+
+// abortNexus ends the held tasks of a nexus.
+func (u *Unit) abortNexus(n lun.Nexus) {
+	for _, e := range u.queue.takeIf(func(t *lun.Task) bool { return t.Nexus == n }) {
+		e.abort()
 	}
 }
 
 // open reports whether commands can go somewhere now.
 func (u *Unit) open() bool {
 	w := u.way.Load()
-	return w.Kind == ha.RouteForward || w.Kind == ha.RouteServe && u.right.Valid()
+	return u.node.awake.holds() && (w.Kind == ha.RouteForward || w.Kind == ha.RouteServe && u.right.Valid())
 }
 
 // releaseHeld sends the held tasks on their way, in order.
@@ -179,9 +194,8 @@ func (u *Unit) abortHeld(f lun.Management) bool {
 
 // NexusLost implements lun.Unit.
 func (u *Unit) NexusLost(n lun.Nexus) {
-	for _, e := range u.queue.takeIf(func(t *lun.Task) bool { return t.Nexus == n }) {
-		e.abort()
-	}
+	u.lost.note(n)
+	u.abortNexus(n)
 	if w := u.way.Load(); w.Kind != ha.RouteHold {
 		w.unit.NexusLost(n)
 	}

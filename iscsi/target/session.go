@@ -294,15 +294,22 @@ func (f SessionFilter) matches(s *session) bool {
 }
 
 // CloseSessions tells the initiators chosen that their session is dropped and
-// closes it, so that they go on through another path; it does not wait. It
-// returns how many there were.
-func (s *Server) CloseSessions(f SessionFilter) int {
-	n := 0
+// closes it, so that they go on through another path. It returns how many there
+// were when all of them are gone, with whatever they had sent, or when ctx ends.
+func (s *Server) CloseSessions(ctx context.Context, f SessionFilter) (int, error) {
+	var closing []*session
 	for _, ses := range s.live() {
 		if f.matches(ses) {
 			ses.connection.drop(errClosedByOperator)
-			n++
+			closing = append(closing, ses)
 		}
 	}
-	return n
+	for _, ses := range closing {
+		select {
+		case <-ses.done:
+		case <-ctx.Done():
+			return len(closing), fmt.Errorf("closing %d sessions: %w", len(closing), ctx.Err())
+		}
+	}
+	return len(closing), nil
 }

@@ -170,12 +170,12 @@ func TestCloseSessionsClosesThoseChosen(t *testing.T) {
 	for _, x := range []target.SessionFilter{
 		{Target: secretName}, {Initiator: "iqn.2016-01.local.beast:nobody"}, {Unit: newUnit(t, f.pool, 9)},
 	} {
-		if n := f.CloseSessions(x); n != 0 {
+		if n, err := f.CloseSessions(t.Context(), x); n != 0 || err != nil {
 			t.Errorf("%+v chooses %d", x, n)
 		}
 	}
 	c.ping()
-	if n := f.CloseSessions(target.SessionFilter{Unit: f.unit, Target: targetName, Initiator: initiatorName}); n != 1 {
+	if n, err := f.CloseSessions(t.Context(), target.SessionFilter{Unit: f.unit, Target: targetName, Initiator: initiatorName}); n != 1 || err != nil {
 		t.Errorf("%d sessions", n)
 	}
 	h, _ := c.expect(iscsi.OpAsyncMessage)
