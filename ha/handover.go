@@ -22,6 +22,11 @@ func (c *Core) promote(e Promote) {
 	}
 	primary := u.grant.Primary
 	switch {
+	case primary == c.cfg.Self && u.mustFence() && e.Force:
+		u.fencedIn, u.fencing = u.grant.Epoch, false
+		c.alarm(u, fmt.Sprintf("promote: serving by force; controller %d is not fenced", u.grant.Unfenced))
+	case primary == c.cfg.Self && u.mustFence():
+		c.alarm(u, fmt.Sprintf("promote: controller %d could not be fenced: make sure that it is off, then use force", u.grant.Unfenced))
 	case primary == c.cfg.Self:
 		c.note(u, "promote: this controller is the primary already")
 	case c.leaving:
