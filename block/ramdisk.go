@@ -2,7 +2,9 @@ package block
 
 import (
 	"fmt"
+	"math"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -24,6 +26,8 @@ type Ramdisk struct {
 	size    int64
 	closed  bool
 	stripes [ramStripes]ramStripe
+	// room is how many more chunks may come into being.
+	room atomic.Int64
 }
 
 // ramStripe guards the chunks whose index is its own modulo ramStripes.
@@ -36,10 +40,18 @@ type ramStripe struct {
 // NewRamdisk makes a ramdisk of size bytes that reads as zeroes. A size below
 // zero panics.
 func NewRamdisk(size int64) *Ramdisk {
-	if size < 0 {
-		panic(fmt.Sprintf("block: ramdisk of %d bytes", size))
+	return NewRamdiskWithin(size, math.MaxInt64)
+}
+
+// NewRamdiskWithin is NewRamdisk for a ramdisk that takes at most so many bytes
+// of memory, rounded up to whole chunks. What does not find room fails with
+// ErrNoSpace.
+func NewRamdiskWithin(size, memory int64) *Ramdisk {
+	if size < 0 || memory < 0 {
+		panic(fmt.Sprintf("block: ramdisk of %d bytes in %d bytes of memory", size, memory))
 	}
 	r := &Ramdisk{size: size}
+	r.room.Store(memory/ramChunk + min(memory%ramChunk, 1))
 	for i := range r.stripes {
 		r.stripes[i].chunks = make(map[int64]*[ramChunk]byte)
 	}
@@ -87,21 +99,42 @@ func (r *Ramdisk) WriteAt(p []byte, off int64) error {
 		index, at, n := ramPiece(off, int64(len(p)))
 		s := &r.stripes[index%ramStripes]
 		s.mu.Lock()
-		copy(s.chunk(index)[at:], p[:n])
+		c := r.chunk(s, index)
+		if c != nil {
+			copy(c[at:], p[:n])
+		}
 		s.mu.Unlock()
+		if c == nil {
+			return fmt.Errorf("ramdisk: %w", ErrNoSpace)
+		}
 		p, off = p[n:], off+n
 	}
 	return nil
 }
 
-// chunk is the chunk at index, made if need be. The caller holds s.mu.
-func (s *ramStripe) chunk(index int64) *[ramChunk]byte {
+// chunk is the chunk at index, made if need be; nil when there is no room for
+// it. The caller holds s.mu.
+func (r *Ramdisk) chunk(s *ramStripe, index int64) *[ramChunk]byte {
 	c := s.chunks[index]
-	if c == nil {
-		c = new([ramChunk]byte)
-		s.chunks[index] = c
+	if c != nil {
+		return c
 	}
+	if r.room.Add(-1) < 0 {
+		r.room.Add(1)
+		return nil
+	}
+	c = new([ramChunk]byte)
+	s.chunks[index] = c
 	return c
+}
+
+// drop gives the chunk at index back. The caller holds s.mu, or the gate for
+// writing.
+func (r *Ramdisk) drop(s *ramStripe, index int64) {
+	if s.chunks[index] != nil {
+		delete(s.chunks, index)
+		r.room.Add(1)
+	}
 }
 
 // Sync implements Device. Memory has nothing more durable to go to.
@@ -122,16 +155,20 @@ func (r *Ramdisk) Zero(off, length int64, deallocate bool) error {
 	for length > 0 {
 		index, at, n := ramPiece(off, length)
 		s := &r.stripes[index%ramStripes]
+		full := false
 		s.mu.Lock()
 		switch c := s.chunks[index]; {
 		case deallocate && n == ramChunk:
-			delete(s.chunks, index)
+			r.drop(s, index)
 		case c != nil:
 			clear(c[at : at+n])
 		case !deallocate:
-			s.chunk(index)
+			full = r.chunk(s, index) == nil
 		}
 		s.mu.Unlock()
+		if full {
+			return fmt.Errorf("ramdisk: %w", ErrNoSpace)
+		}
 		off, length = off+n, length-n
 	}
 	return nil
@@ -183,7 +220,7 @@ func (r *Ramdisk) Resize(size int64) error {
 		for index, c := range s.chunks {
 			switch {
 			case index > keep || (index == keep && tail == 0):
-				delete(s.chunks, index)
+				r.drop(s, index)
 			case index == keep:
 				clear(c[tail:])
 			}
