@@ -28,9 +28,6 @@ type cluster struct {
 // openCluster joins the cluster as configured; nothing runs yet.
 func openCluster(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(context.Context, string) error) (*cluster, error) {
 	h := c.HA
-	if h.Mode == ctlconf.ActiveActive {
-		return nil, c.Errorf(h.At("mode"), "mode active-active (1) is not available yet, expected active-standby (0) or active-active-forward (2)")
-	}
 	credentials, err := identity.Load(h.Certificate, h.Key, h.CA)
 	if err != nil {
 		return nil, fmt.Errorf("ha section: %w", err)
@@ -88,14 +85,11 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 		if err != nil {
 			return nil, err
 		}
-		if l.Options.Fence.Kind == ctlconf.FencePR {
-			return nil, c.Errorf(l.At("option fence"), "fence pr is not available yet, expected process, exec or none")
-		}
 		units = append(units, node.UnitConfig{
 			Name:     l.Name,
 			Home:     l.Options.Role == ctlconf.RolePrimary,
 			Fence:    node.Fence{PIDFile: l.Options.Fence.Path, Command: l.Options.Fence.Command},
-			Describe: describe(c, l, size),
+			Describe: describe(unitConfig(c, l), size),
 			Ports:    p,
 			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
 				return newLogicalUnit(c, l, pool, log, commit)

@@ -1,8 +1,13 @@
 package controller
 
 import (
+	"cmp"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ctlconf"
@@ -55,24 +60,46 @@ func (u *localUnit) close() error {
 
 // newLogicalUnit makes a logical unit that is not active.
 func newLogicalUnit(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, commit func(lun.State) error) (*lun.LogicalUnit, error) {
+	config := unitConfig(c, l)
+	config.Pool, config.Commit, config.Log = pool, commit, log
+	return lun.New(config)
+}
+
+// provisioningTypes are the values of option provisioning_type.
+var provisioningTypes = map[string]scsi.ProvisioningType{
+	"unknown":  scsi.ProvisioningNotReported,
+	"resource": scsi.ResourceProvisioned,
+	"thin":     scsi.ThinProvisioned,
+}
+
+// unitConfig translates what must be the same on every controller.
+func unitConfig(c *ctlconf.Config, l *ctlconf.LUN) lun.Config {
 	o := l.Options
-	rpm := o.RPM
-	return lun.New(lun.Config{
-		Name:              l.Name,
-		Identity:          identityOf(c, l),
-		DeviceID:          l.DeviceID,
-		Vendor:            o.Vendor,
-		Product:           o.Product,
-		Revision:          o.Revision,
-		BlockSize:         int(l.BlockSize),
-		PhysicalBlockSize: int(o.PhysicalBlockSize),
-		ReadOnly:          o.ReadOnly,
-		NoUnmap:           !o.Unmap,
-		RotationRate:      rpm,
-		Pool:              pool,
-		Commit:            commit,
-		Log:               log,
-	})
+	return lun.Config{
+		Name:                l.Name,
+		Identity:            identityOf(c, l),
+		DeviceID:            l.DeviceID,
+		EUI64:               o.EUI,
+		UUID:                o.UUID,
+		SCSIName:            o.SCSIName,
+		Vendor:              o.Vendor,
+		Product:             o.Product,
+		Revision:            o.Revision,
+		BlockSize:           int(l.BlockSize),
+		PhysicalBlockSize:   int(o.PhysicalBlockSize),
+		PhysicalBlockOffset: int(o.PhysicalBlockOffset),
+		UnmapBlockSize:      int(o.UnmapBlockSize),
+		UnmapBlockOffset:    int(o.UnmapBlockOffset),
+		MaxUnmap:            o.UnmapMaxLBA,
+		MaxUnmapDescriptors: int(o.UnmapMaxDescriptors),
+		MaxWriteSame:        o.WriteSameMaxLBA,
+		ReadOnly:            o.ReadOnly,
+		NoUnmap:             !o.Unmap,
+		Provisioning:        provisioningTypes[o.ProvisioningType],
+		NoWriteCache:        !o.WriteCache,
+		RotationRate:        o.RPM,
+		FormFactor:          o.FormFactor,
+	}
 }
 
 // identityOf derives what tells a logical unit from all others from the names
@@ -109,11 +136,10 @@ func identityOf(c *ctlconf.Config, l *ctlconf.LUN) scsi.Identity {
 // openBackend opens what keeps the bytes.
 func openBackend(l *ctlconf.LUN, log *slog.Logger) (block.Device, error) {
 	if l.Backend == ctlconf.BackendRAMDisk {
-		size := l.Size
-		if size == 0 {
-			size = l.Options.Capacity
+		if memory := l.Options.Capacity; memory != 0 {
+			return block.NewRamdiskWithin(int64(l.Size), int64(memory)), nil
 		}
-		return block.NewRamdisk(int64(size)), nil
+		return block.NewRamdisk(int64(l.Size)), nil
 	}
 	f, err := block.OpenFile(l.Path, block.Options{
 		Size:      int64(l.Size),
@@ -130,8 +156,66 @@ func openBackend(l *ctlconf.LUN, log *slog.Logger) (block.Device, error) {
 	return f, nil
 }
 
-// describe tells what must be the same on every controller.
-func describe(c *ctlconf.Config, l *ctlconf.LUN, size int64) string {
-	id := identityOf(c, l)
-	return fmt.Sprintf("%d bytes in blocks of %d, serial %s, naa %v", size, l.BlockSize, id.Serial, id.NAA)
+// describe tells what must be the same on every controller, in words that can
+// be compared: what is usual is left out, the rest is named as in the
+// configuration.
+func describe(c lun.Config, size int64) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d bytes in blocks of %d, serial %s, naa %v", size, c.BlockSize, c.Identity.Serial, c.Identity.NAA)
+	for _, o := range []struct {
+		option       string
+		value, usual any
+	}{
+		{"device-id", quoted(c.DeviceID), quoted("")},
+		{"eui", hex.EncodeToString(c.EUI64), ""},
+		{"uuid", hex.EncodeToString(c.UUID), ""},
+		{"scsiname", quoted(c.SCSIName), quoted("")},
+		{"vendor", quoted(c.Vendor, lun.DefaultVendor), quoted("")},
+		{"product", quoted(c.Product, lun.DefaultProduct), quoted("")},
+		{"revision", quoted(c.Revision, lun.DefaultRevision), quoted("")},
+		{"pblocksize", cmp.Or(c.PhysicalBlockSize, c.BlockSize), c.BlockSize},
+		{"pblockoffset", c.PhysicalBlockOffset, 0},
+		{"ublocksize", c.UnmapBlockSize, 0},
+		{"ublockoffset", c.UnmapBlockOffset, 0},
+		{"unmap_max_lba", cmp.Or(c.MaxUnmap, lun.DefaultMaxUnmap), uint32(lun.DefaultMaxUnmap)},
+		{"unmap_max_descr", cmp.Or(c.MaxUnmapDescriptors, lun.DefaultMaxUnmapDescriptors), lun.DefaultMaxUnmapDescriptors},
+		{"write_same_max_lba", cmp.Or(c.MaxWriteSame, lun.DefaultMaxWriteSame), uint64(lun.DefaultMaxWriteSame)},
+		{"readonly", c.ReadOnly, false},
+		{"unmap", !c.NoUnmap, true},
+		{"provisioning_type", c.Provisioning, scsi.ThinProvisioned},
+		{"writecache", !c.NoWriteCache, true},
+		{"rpm", c.RotationRate, uint16(scsi.NonRotating)},
+		{"formfactor", c.FormFactor, uint8(0)},
+	} {
+		if o.value != o.usual {
+			fmt.Fprintf(&b, ", %s %v", o.option, word(o.value))
+		}
+	}
+	return b.String()
+}
+
+// quoted is a text as describe shows it; one that is usual counts as none.
+func quoted(s string, usual ...string) string {
+	if slices.Contains(usual, s) {
+		s = ""
+	}
+	return strconv.Quote(s)
+}
+
+// word is a value as it stands in a configuration.
+func word(v any) any {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return "on"
+		}
+		return "off"
+	case scsi.ProvisioningType:
+		for name, t := range provisioningTypes {
+			if t == v {
+				return name
+			}
+		}
+	}
+	return v
 }

@@ -20,6 +20,9 @@ const (
 	// MaxPortalGroups is how many portal groups a file may define: each
 	// controller owns 256 tags.
 	MaxPortalGroups = 255
+	// MaxTargetPorts is how many target ports a controller may have: CTL gives
+	// each 128 numbers, of which three are taken.
+	MaxTargetPorts = 125
 	// MaxLUN is the largest LUN number in a target (CTL's MAX_LUNS, less one).
 	MaxLUN = 1023
 	// MaxSocketPath is the longest path of a unix socket, in bytes (that of
@@ -77,7 +80,8 @@ type Config struct {
 	Debug int
 	// LoginTimeout is how long a login may take; 0 is for ever. Default 60 s.
 	LoginTimeout time.Duration
-	// MaxProc limits the logins under way at once; 0 is no limit. Default 30.
+	// MaxProc limits the processes of ctld(8); 0 is no limit. Default 30. A
+	// login is no process here.
 	MaxProc int
 	// PIDFile is where the process writes its id; "" by default: nowhere.
 	PIDFile string
@@ -172,14 +176,17 @@ var configSection = section[*Config]{
 		"ha": {open: openHA},
 		"isns-period": {params: "seconds", set: func(p *parser, c *Config, a arguments) {
 			c.ISNS.Period = p.seconds(a, 0, 1, 86400)
+			p.noISNS(a)
 		}},
 		"isns-server": {params: "address", many: true, set: setISNSServer},
 		"isns-timeout": {params: "seconds", set: func(p *parser, c *Config, a arguments) {
 			c.ISNS.Timeout = p.seconds(a, 0, 1, 86400)
+			p.noISNS(a)
 		}},
 		"lun": {params: "name", many: true, open: openLUN},
 		"maxproc": {params: "number", set: func(p *parser, c *Config, a arguments) {
 			c.MaxProc = int(p.number(a, 0, 0, 1<<16))
+			p.warnf(a.key.pos, "maxproc has no effect: a login is no process")
 		}},
 		"pidfile": {params: "path", set: func(p *parser, c *Config, a arguments) {
 			c.PIDFile = p.path(a, 0)
@@ -201,5 +208,11 @@ var configSection = section[*Config]{
 func setISNSServer(p *parser, c *Config, a arguments) {
 	if addr, ok := p.address(a, 0, ISNSPort); ok && p.room(len(c.ISNS.Servers), MaxItems, a) {
 		c.ISNS.Servers = append(c.ISNS.Servers, addr)
+		p.noISNS(a)
 	}
+}
+
+// noISNS answers the statements of iSNS: they may stand and change nothing.
+func (p *parser) noISNS(a arguments) {
+	p.warnf(a.key.pos, "%s has no effect: iSNS registration is not supported yet", a.key.text)
 }

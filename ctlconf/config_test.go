@@ -223,6 +223,7 @@ func TestFilesBeyondALimitAreRefused(t *testing.T) {
 		"errors":        {strings.Repeat("x\n", MaxErrors*10), "f:101:1: too many errors, the rest is not shown"},
 		"nesting":       {strings.Repeat("lun a { ", 100000), `unknown keyword "lun" in lun`},
 		"portal groups": {numbered("portal-group g%d { foreign }\n", MaxPortalGroups+1), "portal-group: more than 255 of them"},
+		"target ports":  {numbered("target iqn.2026-01.com.example:%d { auth-group no-authentication }\n", MaxTargetPorts+1), "f:126:1: more than 125 target ports"},
 		"luns":          {numbered("lun l%d { path /%d }\n", MaxItems+1), "lun: more than 4096 of them"},
 		"targets":       {numbered("target iqn.2026-01.com.example:%d { }\n", MaxItems+1), "target: more than 4096 of them"},
 		"auth groups":   {numbered("auth-group g%d { auth-type none }\n", MaxItems), "auth-group: more than 4096 of them"},

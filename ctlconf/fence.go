@@ -64,7 +64,7 @@ func ParseFence(s string) (Fence, error) {
 	case word == "process":
 		return Fence{}, errors.New(`process, expected the path of a pid file with one %d for the controller's id, such as "process /run/tandem/%d.pid"`)
 	}
-	return Fence{}, errors.New(`expected "process PATH%d", "exec COMMAND", pr or none`)
+	return Fence{}, errors.New(`expected "process PATH%d", "exec COMMAND" or none`)
 }
 
 // String gives the value of option fence.

@@ -30,7 +30,7 @@ type LUN struct {
 	Path string
 	// Size in bytes; 0 takes the size of what is at Path.
 	Size uint64
-	// BlockSize in bytes, a power of two from 512 to 4096. Default 512.
+	// BlockSize in bytes, 512 or 4096. Default 512.
 	BlockSize uint32
 	// CTLLUN is the number asked for in CTL's own list; -1 when not given.
 	CTLLUN int
@@ -58,6 +58,7 @@ var lunSection = section[*LUN]{
 		"blocksize": {params: "size", set: setBlockSize},
 		"ctl-lun": {params: "number", set: func(p *parser, l *LUN, a arguments) {
 			l.CTLLUN = int(p.number(a, 0, 0, 1<<16))
+			p.warnf(a.key.pos, "ctl-lun has no effect: there is no list of all logical units as CTL has")
 		}},
 		"device-id": {params: "string", set: func(p *parser, l *LUN, a arguments) {
 			l.DeviceID = p.printable(a, 0, maxDeviceID)
@@ -111,8 +112,8 @@ func setBackend(p *parser, l *LUN, a arguments) {
 
 func setBlockSize(p *parser, l *LUN, a arguments) {
 	n, ok := expand(a.text(0))
-	if !ok || n < 512 || n > 4096 || n&(n-1) != 0 {
-		p.errorf(a.pos(0), "blocksize %s, expected 512, 1024, 2048 or 4096", quote(a.text(0)))
+	if !ok || n != 512 && n != 4096 {
+		p.errorf(a.pos(0), "blocksize %s, expected 512 or 4096", quote(a.text(0)))
 		return
 	}
 	l.BlockSize = uint32(n)

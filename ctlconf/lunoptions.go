@@ -38,7 +38,8 @@ type LUNOptions struct {
 	// derives them from the backend.
 	PhysicalBlockSize, PhysicalBlockOffset uint64
 	UnmapBlockSize, UnmapBlockOffset       uint64
-	// RPM is the medium rotation rate: 0 not reported, 1 non-rotating.
+	// RPM is the medium rotation rate: 0 not reported, 1 non-rotating, which is
+	// the default.
 	RPM uint16
 	// FormFactor is the nominal form factor, 0 not reported.
 	FormFactor uint8
@@ -50,8 +51,8 @@ type LUNOptions struct {
 	// Block Limits page; 0 leaves them to the logical unit.
 	UnmapMaxLBA, UnmapMaxDescriptors uint32
 	WriteSameMaxLBA                  uint64
-	// Capacity of a ramdisk in bytes; 0 takes its size. Unlike in CTL a
-	// ramdisk always keeps what is written to it.
+	// Capacity is the most memory that a ramdisk takes, in bytes; 0 is its
+	// size. Unlike in CTL a ramdisk always keeps what is written to it.
 	Capacity uint64
 
 	// Role is the role of this controller for the logical unit at first; the
@@ -67,7 +68,7 @@ type LUNOptions struct {
 }
 
 func defaultLUNOptions() LUNOptions {
-	return LUNOptions{ReadCache: true, WriteCache: true, Unmap: true, ProvisioningType: "thin"}
+	return LUNOptions{ReadCache: true, WriteCache: true, Unmap: true, ProvisioningType: "thin", RPM: 1}
 }
 
 // lunOption reads the value of one option. a holds the value alone and is
@@ -103,22 +104,42 @@ var lunOptions = map[string]lunOption{
 	"ublockoffset":    func(p *parser, o *LUNOptions, a arguments) { o.UnmapBlockOffset = p.number(a, 0, 0, 1<<30) },
 	"ublocksize":      func(p *parser, o *LUNOptions, a arguments) { o.UnmapBlockSize = p.number(a, 0, 512, 1<<30) },
 	"unmap":           func(p *parser, o *LUNOptions, a arguments) { o.Unmap = p.onOff(a) },
-	"unmap_max_descr": func(p *parser, o *LUNOptions, a arguments) { o.UnmapMaxDescriptors = uint32(p.number(a, 0, 1, 1<<16)) },
-	"unmap_max_lba":   func(p *parser, o *LUNOptions, a arguments) { o.UnmapMaxLBA = uint32(p.number(a, 0, 1, 1<<32-1)) },
-	"uuid":            func(p *parser, o *LUNOptions, a arguments) { o.UUID = p.uuid(a) },
-	"vendor":          func(p *parser, o *LUNOptions, a arguments) { o.Vendor = p.printable(a, 0, 8) },
+	"unmap_max_descr": func(p *parser, o *LUNOptions, a arguments) {
+		o.UnmapMaxDescriptors = uint32(p.number(a, 0, 1, maxUnmapDescriptors))
+	},
+	"unmap_max_lba": func(p *parser, o *LUNOptions, a arguments) { o.UnmapMaxLBA = uint32(p.number(a, 0, 1, 1<<32-1)) },
+	"uuid":          func(p *parser, o *LUNOptions, a arguments) { o.UUID = p.uuid(a) },
+	"vendor":        func(p *parser, o *LUNOptions, a arguments) { o.Vendor = p.printable(a, 0, 8) },
 	"write_same_max_lba": func(p *parser, o *LUNOptions, a arguments) {
 		o.WriteSameMaxLBA = p.number(a, 0, 1, 1<<62)
 	},
 	"writecache": func(p *parser, o *LUNOptions, a arguments) { o.WriteCache = p.onOff(a) },
 }
 
-// idleLUNOptions are options of CTL that tune the kernel: they may stand and
-// change nothing here.
-var idleLUNOptions = map[string]string{
-	"num_threads":    "each command runs as soon as it may",
-	"reftemperature": "the disk tells no temperature",
-	"temperature":    "the disk tells no temperature",
+// maxUnmapDescriptors is how many fit into the parameter list of UNMAP, whose
+// length has 16 bits (SBC-4 §5.36).
+const maxUnmapDescriptors = 4095
+
+// idleOption is an option that may stand and changes nothing.
+type idleOption struct {
+	why string
+	// same reports whether the value asks for what is done anyway; nil when
+	// none does.
+	same func(*LUNOptions) bool
+}
+
+// idleLUNOptions are options of CTL, and one of our own, that change nothing
+// here. Values of those that are in lunOptions too are checked.
+var idleLUNOptions = map[string]idleOption{
+	"failback":        {"a logical unit stays where it is until it is promoted or its primary fails", func(o *LUNOptions) bool { return !o.Failback }},
+	"ident_info":      {"REPORT IDENTIFYING INFORMATION is not supported", nil},
+	"num_threads":     {"each command runs as soon as it may", nil},
+	"readcache":       {"reads are answered from wherever the data is", func(o *LUNOptions) bool { return o.ReadCache }},
+	"reftemperature":  {"the disk tells no temperature", nil},
+	"reordering":      {"commands on ranges that do not overlap run in any order", func(o *LUNOptions) bool { return o.Unrestricted }},
+	"serseq":          {"commands on ranges that do not overlap run in any order", func(o *LUNOptions) bool { return !o.SerializeReads && !o.SerializeWrites }},
+	"temperature":     {"the disk tells no temperature", nil},
+	"text_ident_info": {"REPORT IDENTIFYING INFORMATION is not supported", nil},
 }
 
 // refusedLUNOptions are options of CTL that promise something which is not
@@ -140,13 +161,18 @@ func setLUNOption(p *parser, l *LUN, a arguments) {
 		p.errorf(a.pos(0), "%s is given a second time, expected once in lun (first on line %d)", value.key.text, l.At(value.key.text).Line)
 		return
 	}
-	if set, ok := lunOptions[name]; ok {
+	set, known := lunOptions[name]
+	if known {
 		l.mark(value.key.text, a.key.pos)
 		set(p, &l.Options, value)
+	}
+	if idle, ok := idleLUNOptions[name]; ok {
+		if idle.same == nil || !idle.same(&l.Options) {
+			p.warnf(a.pos(0), "option %s has no effect: %s", name, idle.why)
+		}
 		return
 	}
-	if why, ok := idleLUNOptions[name]; ok {
-		p.warnf(a.pos(0), "option %s has no effect: %s", name, why)
+	if known {
 		return
 	}
 	if why, ok := refusedLUNOptions[name]; ok {

@@ -57,6 +57,8 @@ func TestEveryOptionSetsWhatItNames(t *testing.T) {
 			backend = "backend ramdisk size 1M"
 		case "pblockoffset":
 			backend += " option pblocksize 4096"
+		case "ublockoffset":
+			backend += " option ublocksize 4096"
 		}
 		c := parse(t, fmt.Sprintf("lun a { %s option %s %s }", backend, name, test.value))
 		if got := fmt.Sprint(test.get(c.LUN("a").Options)); got != fmt.Sprint(test.want) {

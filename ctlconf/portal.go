@@ -102,6 +102,7 @@ var portalGroupSection = section[*PortalGroup]{
 		"option": {params: "name value", many: true, set: setPortalGroupOption},
 		"pcp": {params: "value", set: func(p *parser, g *PortalGroup, a arguments) {
 			g.PCP = int(p.number(a, 0, 0, 7))
+			p.warnf(a.key.pos, "pcp has no effect: what the network interface makes of priorities is its own setting")
 		}},
 		"redirect": {params: "address", set: func(p *parser, g *PortalGroup, a arguments) {
 			g.Redirect, _ = p.address(a, 0, ISCSIPort)

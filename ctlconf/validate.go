@@ -9,6 +9,7 @@ import (
 func validate(r *reporter, c *Config) {
 	validatePortals(r, c)
 	validateTags(r, c)
+	validateTargetPorts(r, c)
 	for _, g := range c.AuthGroups {
 		validateAuthGroup(r, g)
 	}
@@ -21,9 +22,6 @@ func validate(r *reporter, c *Config) {
 		validateLUN(r, l)
 	}
 	validateIdentities(r, c)
-	if len(c.ISNS.Servers) > 0 {
-		r.warnf(c.At("isns-server"), "isns-server has no effect: iSNS registration is not supported yet")
-	}
 	if c.HA != nil {
 		validateHA(r, c)
 	} else {
@@ -155,17 +153,54 @@ func validateLUN(r *reporter, l *LUN) {
 	}
 	if o.Capacity != 0 && l.Backend != BackendRAMDisk {
 		r.errorf(l.At("option capacity"), "option capacity is for a ramdisk, expected size")
-	} else if o.Capacity != 0 && o.Capacity < l.Size {
-		r.errorf(l.At("option capacity"), "option capacity %d is less than the size %d, expected at least that: what is written is kept", o.Capacity, l.Size)
 	}
-	if o.PhysicalBlockSize != 0 && o.PhysicalBlockSize < uint64(l.BlockSize) {
-		r.errorf(l.At("option pblocksize"), "option pblocksize %d is less than the blocksize, expected at least %d", o.PhysicalBlockSize, l.BlockSize)
+	validateBlocks(r, l)
+	if !o.Unmap {
+		for _, option := range []string{"provisioning_type", "ublocksize", "ublockoffset", "unmap_max_lba", "unmap_max_descr"} {
+			if l.Has("option " + option) {
+				r.warnf(l.At("option "+option), "option %s has no effect with option unmap off", option)
+			}
+		}
 	}
-	if o.PhysicalBlockOffset%uint64(l.BlockSize) != 0 || o.PhysicalBlockOffset != 0 && o.PhysicalBlockOffset >= o.PhysicalBlockSize {
-		r.errorf(l.At("option pblockoffset"), "option pblockoffset %d, expected a multiple of the blocksize %d that is less than pblocksize", o.PhysicalBlockOffset, l.BlockSize)
+}
+
+// Limits of READ CAPACITY (16) (SBC-4 §5.21.2): the logical blocks in a
+// physical one, and where the first physical one may begin.
+const (
+	maxBlocksPerPhysical = 1 << 15
+	maxAlignedLBA        = 1<<14 - 1
+)
+
+// validateBlocks checks the larger blocks that logical blocks stand in.
+func validateBlocks(r *reporter, l *LUN) {
+	o, bs := &l.Options, uint64(l.BlockSize)
+	p, po, u, uo := o.PhysicalBlockSize, o.PhysicalBlockOffset, o.UnmapBlockSize, o.UnmapBlockOffset
+	switch {
+	case p != 0 && (p < bs || p > bs*maxBlocksPerPhysical):
+		r.errorf(l.At("option pblocksize"), "option pblocksize %d, expected %d to %d with this blocksize", p, bs, bs*maxBlocksPerPhysical)
+	case po%bs != 0 || po != 0 && po >= p:
+		r.errorf(l.At("option pblockoffset"), "option pblockoffset %d, expected a multiple of the blocksize %d that is less than pblocksize", po, bs)
+	case po != 0 && (p-po)/bs > maxAlignedLBA:
+		r.errorf(l.At("option pblockoffset"), "option pblockoffset %d, expected at least %d with this pblocksize", po, p-bs*maxAlignedLBA)
 	}
-	if o.UnmapBlockSize%uint64(l.BlockSize) != 0 || o.UnmapBlockOffset%uint64(l.BlockSize) != 0 {
-		r.errorf(l.At("option ublocksize"), "option ublocksize or ublockoffset, expected multiples of the blocksize %d", l.BlockSize)
+	switch {
+	case u%bs != 0:
+		r.errorf(l.At("option ublocksize"), "option ublocksize %d, expected a multiple of the blocksize %d", u, bs)
+	case uo%bs != 0 || uo != 0 && uo >= u:
+		r.errorf(l.At("option ublockoffset"), "option ublockoffset %d, expected a multiple of the blocksize %d that is less than ublocksize", uo, bs)
+	}
+}
+
+// validateTargetPorts counts the targets in each of their portal groups: each
+// is a target port, of which a controller has MaxTargetPorts.
+func validateTargetPorts(r *reporter, c *Config) {
+	n := 0
+	for _, t := range c.Targets {
+		for _, port := range t.Ports {
+			if n++; n == MaxTargetPorts+1 {
+				r.errorf(port.Position, "more than %d target ports (each portal-group of each target is one)", MaxTargetPorts)
+			}
+		}
 	}
 }
 
@@ -200,7 +235,7 @@ func validateIdentities(r *reporter, c *Config) {
 // validateAlone checks a controller without a peer.
 func validateAlone(r *reporter, c *Config) {
 	for _, l := range c.LUNs {
-		for _, option := range []string{"shared", "fence", "failback"} {
+		for _, option := range []string{"shared", "fence"} {
 			if l.Has("option " + option) {
 				r.warnf(l.At("option "+option), "option %s has no effect without an ha section", option)
 			}

@@ -44,11 +44,8 @@ func validateTimes(r *reporter, h *HA) {
 	if !h.Has("lease") {
 		at = h.At("heartbeat")
 	}
-	switch {
-	case h.Lease <= h.Heartbeat:
-		r.errorf(at, "lease %v and heartbeat %v, expected a lease longer than the heartbeat", h.Lease, h.Heartbeat)
-	case h.Lease < 3*h.Heartbeat:
-		r.warnf(at, "lease %v is less than three heartbeats of %v: one lost message stops service for a moment", h.Lease, h.Heartbeat)
+	if h.Lease < 3*h.Heartbeat {
+		r.errorf(at, "lease %v with a heartbeat of %v, expected a lease of three heartbeats or more", h.Lease, h.Heartbeat)
 	}
 }
 
@@ -137,6 +134,9 @@ func validateEtcd(r *reporter, e *EtcdArbiter) {
 
 // validateSharedLUN checks that both controllers reach the disk.
 func validateSharedLUN(r *reporter, l *LUN, h *HA) {
+	if l.Options.Fence.Kind == FencePR {
+		r.errorf(l.At("option fence"), "option fence pr is not supported yet, expected process, exec or none")
+	}
 	switch {
 	case l.Backend == BackendRAMDisk:
 		r.errorf(l.Position, "lun %s is a ramdisk, which only this controller reaches, expected a path both controllers reach and option shared on", quote(l.Name))

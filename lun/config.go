@@ -17,9 +17,19 @@ const (
 	DefaultWorkers     = 32
 	DefaultMaxTransfer = 8 << 20
 
+	DefaultMaxUnmap            = 1 << 20
+	DefaultMaxUnmapDescriptors = 256
+	DefaultMaxWriteSame        = 1 << 15
+
 	maxWorkers     = 1024
 	maxTasksLimit  = 1 << 16
 	maxSerialBytes = 252
+	maxNameBytes   = 223 // of an iSCSI name (RFC 7143 §4.2.7.1)
+
+	// maxUnmapDescriptors is how many fit into the parameter list of UNMAP,
+	// whose length has 16 bits.
+	maxUnmapDescriptors = (1<<16 - 1 - 8) / 16
+	maxFormFactor       = 5
 )
 
 // Defaults of the identification in INQUIRY data.
@@ -39,20 +49,47 @@ type Config struct {
 	// DeviceID is the vendor specific identifier in the device identification
 	// page; the serial number when empty.
 	DeviceID string
+	// EUI64 (8, 12 or 16 bytes), UUID (16 bytes) and SCSIName (at most 223
+	// bytes) are more designators for that page, where they are set.
+	EUI64, UUID []byte
+	SCSIName    string
 	// Vendor, Product and Revision default to DefaultVendor, DefaultProduct and
 	// DefaultRevision; at most 8, 16 and 4 printable ASCII characters.
 	Vendor, Product, Revision string
 	// BlockSize is the logical block length in bytes: 512 or 4096, default 512.
 	BlockSize int
-	// PhysicalBlockSize is a power of two times BlockSize; BlockSize when 0.
-	PhysicalBlockSize int
+	// PhysicalBlockSize is a power of two times BlockSize, in bytes; BlockSize
+	// when 0. PhysicalBlockOffset is how many bytes into a physical block the
+	// first logical block begins: whole logical blocks, less than
+	// PhysicalBlockSize.
+	PhysicalBlockSize, PhysicalBlockOffset int
+	// UnmapBlockSize and UnmapBlockOffset are the same of the units in which
+	// space is best given back; those of physical blocks when UnmapBlockSize is
+	// 0. Any number of logical blocks is accepted.
+	UnmapBlockSize, UnmapBlockOffset int
+	// MaxUnmap is the most logical blocks that one UNMAP gives back, and
+	// MaxUnmapDescriptors, at most 4095, the most ranges it names. MaxWriteSame
+	// is the most logical blocks that one WRITE SAME writes. They default to
+	// DefaultMaxUnmap, DefaultMaxUnmapDescriptors and DefaultMaxWriteSame. A
+	// handover waits for a command that is under way, however long it is.
+	MaxUnmap            uint32
+	MaxUnmapDescriptors int
+	MaxWriteSame        uint64
 	// ReadOnly refuses every write with WRITE PROTECTED.
 	ReadOnly bool
 	// NoUnmap hides logical block provisioning: UNMAP is refused.
 	NoUnmap bool
-	// RotationRate is the medium rotation rate in revolutions per minute; 0
-	// means non-rotating.
+	// Provisioning is told unless NoUnmap.
+	Provisioning scsi.ProvisioningType
+	// NoWriteCache: WCE is zero after a reset, so that each write is durable
+	// before it is acknowledged. MODE SELECT can change it.
+	NoWriteCache bool
+	// RotationRate is the medium rotation rate in revolutions per minute,
+	// scsi.NonRotating for a medium that does not turn, 0 for not reported.
 	RotationRate uint16
+	// FormFactor is a NOMINAL FORM FACTOR (SBC-4 table 267), at most 5; 0 is
+	// not reported.
+	FormFactor uint8
 	// Pool lends the buffers of data-in.
 	Pool *block.Pool
 	// MaxTasks is how many tasks the task set holds; one more ends with TASK
@@ -91,7 +128,8 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		v *int
 		d int
-	}{{&c.BlockSize, DefaultBlockSize}, {&c.MaxTasks, DefaultMaxTasks}, {&c.MaxNexuses, DefaultMaxNexuses}, {&c.Workers, DefaultWorkers}, {&c.MaxTransfer, DefaultMaxTransfer}} {
+	}{{&c.BlockSize, DefaultBlockSize}, {&c.MaxTasks, DefaultMaxTasks}, {&c.MaxNexuses, DefaultMaxNexuses}, {&c.Workers, DefaultWorkers}, {&c.MaxTransfer, DefaultMaxTransfer},
+		{&c.MaxUnmapDescriptors, DefaultMaxUnmapDescriptors}} {
 		if *d.v == 0 {
 			*d.v = d.d
 		}
@@ -99,8 +137,14 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PhysicalBlockSize == 0 {
 		c.PhysicalBlockSize = c.BlockSize
 	}
-	if c.RotationRate == 0 {
-		c.RotationRate = scsi.NonRotating
+	if c.UnmapBlockSize == 0 && c.UnmapBlockOffset == 0 {
+		c.UnmapBlockSize, c.UnmapBlockOffset = c.PhysicalBlockSize, c.PhysicalBlockOffset
+	}
+	if c.MaxUnmap == 0 {
+		c.MaxUnmap = DefaultMaxUnmap
+	}
+	if c.MaxWriteSame == 0 {
+		c.MaxWriteSame = DefaultMaxWriteSame
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -128,12 +172,11 @@ func (c Config) check() error {
 			}
 		}
 	}
-	if c.BlockSize != 512 && c.BlockSize != MaxBlockSize {
-		return fmt.Errorf("logical unit %s: block size %d, accepted are 512 and 4096", c.Name, c.BlockSize)
+	if err := c.checkDesignators(); err != nil {
+		return err
 	}
-	if c.PhysicalBlockSize < c.BlockSize || c.PhysicalBlockSize&(c.PhysicalBlockSize-1) != 0 || c.PhysicalBlockSize > c.BlockSize<<15 {
-		return fmt.Errorf("logical unit %s: physical block size %d, accepted is a power of two from %d to %d",
-			c.Name, c.PhysicalBlockSize, c.BlockSize, c.BlockSize<<15)
+	if err := c.checkBlocks(); err != nil {
+		return err
 	}
 	for _, l := range []struct {
 		what     string
@@ -144,6 +187,9 @@ func (c Config) check() error {
 		{"nexus limit", c.MaxNexuses, 1, maxNexuses},
 		{"number of workers", c.Workers, 1, maxWorkers},
 		{"transfer limit in bytes", c.MaxTransfer, MaxBlockSize, 1 << 30},
+		{"limit of UNMAP descriptors", c.MaxUnmapDescriptors, 1, maxUnmapDescriptors},
+		{"provisioning type", int(c.Provisioning), 0, int(scsi.ThinProvisioned)},
+		{"form factor", int(c.FormFactor), 0, maxFormFactor},
 	} {
 		if l.v < l.min || l.v > l.max {
 			return fmt.Errorf("logical unit %s: %s %d, accepted is %d to %d", c.Name, l.what, l.v, l.min, l.max)
@@ -153,4 +199,57 @@ func (c Config) check() error {
 		return fmt.Errorf("logical unit %s: no buffer pool", c.Name)
 	}
 	return nil
+}
+
+func (c *Config) checkDesignators() error {
+	switch len(c.EUI64) {
+	case 0, 8, 12, 16:
+	default:
+		return fmt.Errorf("logical unit %s: EUI-64 name of %d bytes, accepted are 8, 12 and 16", c.Name, len(c.EUI64))
+	}
+	if n := len(c.UUID); n != 0 && n != 16 {
+		return fmt.Errorf("logical unit %s: UUID of %d bytes, accepted are 16", c.Name, n)
+	}
+	if n := len(c.SCSIName); n > maxNameBytes {
+		return fmt.Errorf("logical unit %s: SCSI name of %d bytes, at most %d are accepted", c.Name, n, maxNameBytes)
+	}
+	return nil
+}
+
+func (c *Config) checkBlocks() error {
+	bs := c.BlockSize
+	if bs != 512 && bs != MaxBlockSize {
+		return fmt.Errorf("logical unit %s: block size %d, accepted are 512 and 4096", c.Name, bs)
+	}
+	if p := c.PhysicalBlockSize; p < bs || p&(p-1) != 0 || p > bs<<15 {
+		return fmt.Errorf("logical unit %s: physical block size %d, accepted is a power of two from %d to %d", c.Name, p, bs, bs<<15)
+	}
+	for _, b := range []struct {
+		what         string
+		size, offset int
+	}{
+		{"physical block", c.PhysicalBlockSize, c.PhysicalBlockOffset},
+		{"unmap block", c.UnmapBlockSize, c.UnmapBlockOffset},
+	} {
+		if b.size <= 0 || b.size%bs != 0 || b.offset%bs != 0 || b.offset < 0 || b.offset >= b.size {
+			return fmt.Errorf("logical unit %s: %s of %d bytes, offset %d: want multiples of %d, and an offset that is less", c.Name, b.what, b.size, b.offset, bs)
+		}
+	}
+	if at := alignedLBA(c.PhysicalBlockSize, c.PhysicalBlockOffset, bs); at > scsi.MaxLowestAlignedLBA {
+		return fmt.Errorf("logical unit %s: the first physical block begins at LBA %d, accepted is at most %d", c.Name, at, scsi.MaxLowestAlignedLBA)
+	}
+	return nil
+}
+
+// alignedLBA is the first logical block at which a larger block of size bytes
+// begins, when the first logical block is offset bytes into one.
+func alignedLBA(size, offset, blockSize int) int {
+	return (size - offset) % size / blockSize
+}
+
+// defaultMode are the mode parameters after a reset.
+func (c *Config) defaultMode() scsi.ModeValues {
+	v := scsi.DefaultModeValues()
+	v.WriteCache = !c.NoWriteCache
+	return v
 }

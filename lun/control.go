@@ -64,6 +64,7 @@ func (b *brain) capacity() scsi.Capacity {
 		LastLBA:          b.blocks - 1,
 		BlockLength:      uint32(c.BlockSize),
 		PhysicalExponent: c.physicalExponent(),
+		LowestAlignedLBA: uint16(alignedLBA(c.PhysicalBlockSize, c.PhysicalBlockOffset, c.BlockSize)),
 		Provisioned:      !c.NoUnmap,
 		ReadsZero:        !c.NoUnmap,
 	}

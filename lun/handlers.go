@@ -17,6 +17,8 @@ type handler struct {
 	// needs none held.
 	execute func(*brain, *Task)
 	free    bool
+	// moves: the data can be moved elsewhere (Mover).
+	moves bool
 }
 
 // handlers has an entry for every command of the command table. It is filled
@@ -28,8 +30,8 @@ func init() {
 		port          = handler{prepare: answerByPort}
 		sense         = handler{prepare: modeSense}
 		selectMode    = handler{prepare: prepareModeSelect, execute: modeSelect}
-		reads         = handler{prepare: prepareRead, execute: read}
-		writes        = handler{prepare: prepareWrite, execute: write}
+		reads         = handler{prepare: prepareRead, execute: read, moves: true}
+		writes        = handler{prepare: prepareWrite, execute: write, moves: true}
 		verifies      = handler{prepare: prepareVerify, execute: verify}
 		writeVerifies = handler{prepare: prepareWriteAndVerify, execute: writeAndVerify}
 		sames         = handler{prepare: prepareWriteSame, execute: writeSame}

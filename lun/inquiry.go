@@ -4,14 +4,10 @@ import (
 	"github.com/tandem-san/tandem/scsi"
 )
 
-// Limits of block commands as the block limits page tells them, in logical
-// blocks.
+// Limits of block commands that are the same for every logical unit.
 const (
-	maxCompareAndWrite  = 255
-	maxUnmapBlocks      = 1 << 20
-	maxUnmapDescriptors = 256
-	maxWriteSameBlocks  = 1 << 15
-	optimalTransfer     = 1 << 20 // bytes
+	maxCompareAndWrite = 255     // logical blocks
+	optimalTransfer    = 1 << 20 // bytes
 )
 
 // vpdPages lists the VPD pages, in ascending order, with what writes them.
@@ -79,6 +75,15 @@ func (u *LogicalUnit) vpdSerial(*Access, *Task) []byte {
 func (u *LogicalUnit) vpdDeviceIdentification(a *Access, t *Task) []byte {
 	body := scsi.NAADesignator(u.config.Identity.NAA).Append(nil)
 	body = scsi.T10VendorDesignator(u.config.Vendor, u.config.DeviceID).Append(body)
+	if len(u.config.EUI64) > 0 {
+		body = scsi.EUI64Designator(u.config.EUI64).Append(body)
+	}
+	if len(u.config.UUID) > 0 {
+		body = scsi.UUIDDesignator(u.config.UUID).Append(body)
+	}
+	if u.config.SCSIName != "" {
+		body = scsi.LogicalUnitNameDesignator(u.config.SCSIName).Append(body)
+	}
 	if g, p := a.find(t.Nexus.TargetPort); p != nil {
 		body = scsi.SCSINameDesignator(scsi.AssociationTargetPort, p.Name).Append(body)
 		body = scsi.RelativeTargetPortDesignator(p.Relative).Append(body)
@@ -118,20 +123,22 @@ func (u *LogicalUnit) vpdBlockLimits(*Access, *Task) []byte {
 		TransferGranularity: uint16(min(c.PhysicalBlockSize/c.BlockSize, 0xFFFF)),
 		MaxTransfer:         uint32(c.MaxTransfer / c.BlockSize),
 		OptimalTransfer:     uint32(min(optimalTransfer, c.MaxTransfer) / c.BlockSize),
-		MaxWriteSame:        maxWriteSameBlocks,
+		MaxWriteSame:        c.MaxWriteSame,
 	}
 	if !c.NoUnmap {
-		l.MaxUnmap = maxUnmapBlocks
-		l.MaxUnmapDescriptors = maxUnmapDescriptors
-		l.OptimalUnmapGranularity = uint32(c.PhysicalBlockSize / c.BlockSize)
+		l.MaxUnmap = c.MaxUnmap
+		l.MaxUnmapDescriptors = uint32(c.MaxUnmapDescriptors)
+		l.OptimalUnmapGranularity = uint32(c.UnmapBlockSize / c.BlockSize)
+		l.UnmapAlignment = uint32(alignedLBA(c.UnmapBlockSize, c.UnmapBlockOffset, c.BlockSize))
+		l.UnmapAlignmentValid = true
 	}
 	return l.Append(nil)
 }
 
 func (u *LogicalUnit) vpdBlockDeviceCharacteristics(*Access, *Task) []byte {
-	return scsi.AppendBlockDeviceCharacteristics(nil, u.config.RotationRate)
+	return scsi.AppendBlockDeviceCharacteristics(nil, u.config.RotationRate, u.config.FormFactor)
 }
 
 func (u *LogicalUnit) vpdLogicalBlockProvisioning(*Access, *Task) []byte {
-	return scsi.AppendLogicalBlockProvisioning(nil, !u.config.NoUnmap)
+	return scsi.AppendLogicalBlockProvisioning(nil, !u.config.NoUnmap, u.config.Provisioning)
 }

@@ -90,7 +90,7 @@ func (u *LogicalUnit) Activate(device block.Device, right Right, state State) er
 	if size < bs || size%bs != 0 {
 		return fmt.Errorf("logical unit %s: device of %d bytes, want a multiple of the block size %d", u.config.Name, size, bs)
 	}
-	p, err := state.open(u.config.MaxNexuses)
+	p, err := state.open(u.config.MaxNexuses, u.config.defaultMode())
 	if err != nil {
 		return fmt.Errorf("logical unit %s: %w", u.config.Name, err)
 	}
@@ -181,7 +181,9 @@ func (b *brain) checkIdle() {
 }
 
 // Deactivate stops the brain: tasks that do not run yet end with NotServed, as
-// all new ones do, and those that run are waited for. It answers the state for
+// all new ones do, and those that run are waited for, except those whose data
+// is being moved elsewhere: they end with NotServed and Uncertain. Who starts a
+// brain again sees to it that their Movers are done. It answers the state for
 // the next brain. After it the unit does not touch the device. On a unit that
 // is not active it does nothing and answers the zero State.
 func (u *LogicalUnit) Deactivate() State {
@@ -193,15 +195,8 @@ func (u *LogicalUnit) Deactivate() State {
 	}
 	b.stopping = true
 	b.drain()
-	for t := b.tasks.oldest; t != nil; {
-		next := t.state.newer
-		if t.state.phase < phaseExecuting {
-			b.withdraw(t)
-			t.notServed()
-			b.complete(t)
-		}
-		t = next
-	}
+	b.turnAway(phaseExecuting)
+	b.forsake()
 	idle := b.whenIdle()
 	b.run()
 	<-idle

@@ -10,7 +10,11 @@ func modeSense(b *brain, t *Task) bool {
 		t.check(scsi.Illegal(scsi.SavingParametersNotSupported))
 		return false
 	}
-	pages, ok := scsi.AppendModePages(nil, cdb.Byte(2)&0x3F, cdb.Byte(3), pc, b.state.mode)
+	v := b.state.mode
+	if pc == scsi.DefaultValues {
+		v = b.unit.config.defaultMode()
+	}
+	pages, ok := scsi.AppendModePages(nil, cdb.Byte(2)&0x3F, cdb.Byte(3), pc, v)
 	if !ok {
 		t.check(scsi.InvalidCDBField(2))
 		return false

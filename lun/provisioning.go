@@ -27,7 +27,7 @@ func prepareWriteSame(b *brain, t *Task) bool {
 	if !b.setRange(t, cdb.LBA(), count) {
 		return false
 	}
-	if count == 0 || count > maxWriteSameBlocks {
+	if count == 0 || count > b.unit.config.MaxWriteSame {
 		t.check(scsi.InvalidCDBField(transferLengthField(cdb)))
 		return false
 	}
@@ -122,7 +122,7 @@ func prepareUnmap(b *brain, t *Task) bool {
 // receivedUnmap looks at the parameter list: all extents must be on the medium,
 // and what they span is held.
 func receivedUnmap(b *brain, t *Task) bool {
-	extents, err := scsi.DecodeUnmap(t.DataOut[:t.state.need], maxUnmapDescriptors)
+	extents, err := scsi.DecodeUnmap(t.DataOut[:t.state.need], b.unit.config.MaxUnmapDescriptors)
 	if err != nil {
 		t.fail(err)
 		return false
@@ -141,7 +141,7 @@ func receivedUnmap(b *brain, t *Task) bool {
 		lba, end = min(lba, t.state.lba), max(end, t.state.end)
 		total += uint64(e.Count)
 	}
-	if total > maxUnmapBlocks {
+	if total > uint64(b.unit.config.MaxUnmap) {
 		t.check(scsi.InvalidParameterField(0))
 		return false
 	}
@@ -151,7 +151,7 @@ func receivedUnmap(b *brain, t *Task) bool {
 }
 
 func unmap(b *brain, t *Task) {
-	extents, err := scsi.DecodeUnmap(t.DataOut[:t.state.need], maxUnmapDescriptors)
+	extents, err := scsi.DecodeUnmap(t.DataOut[:t.state.need], b.unit.config.MaxUnmapDescriptors)
 	if err != nil {
 		panic("lun: an UNMAP list that was good is not: " + err.Error())
 	}

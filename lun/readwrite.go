@@ -67,6 +67,9 @@ func prepareRead(b *brain, t *Task) bool {
 		return false
 	}
 	t.state.end = t.state.lba + uint64(n/bs)
+	if t.Mover != nil {
+		return true
+	}
 	t.DataIn = b.unit.config.Pool.Get(n)
 	if t.DataIn == nil {
 		t.end(scsi.StatusTaskSetFull)

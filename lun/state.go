@@ -84,7 +84,7 @@ func DecodeState(b []byte) (State, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return State{}, fmt.Errorf("%w: %v", ErrState, err)
 	}
-	if _, err := s.open(maxNexuses); err != nil {
+	if _, err := s.open(maxNexuses, scsi.DefaultModeValues()); err != nil {
 		return State{}, err
 	}
 	return s, nil
@@ -101,10 +101,11 @@ func (p *persistent) clone() persistent {
 	return persistent{reservations: p.reservations.clone(), mode: p.mode}
 }
 
-// open checks a State and takes it over.
-func (s State) open(limit int) (persistent, error) {
+// open checks a State and takes it over; initial are the mode parameters of a
+// logical unit that never was active.
+func (s State) open(limit int, initial scsi.ModeValues) (persistent, error) {
 	if s.Version == 0 {
-		return persistent{mode: scsi.DefaultModeValues()}, nil
+		return persistent{mode: initial}, nil
 	}
 	if s.Version != stateVersion {
 		return persistent{}, fmt.Errorf("%w: version %d, want %d", ErrState, s.Version, stateVersion)
@@ -323,10 +324,11 @@ func (b *brain) changeState(t *Task, compute func(*brain, *persistent) (effects,
 func (u *LogicalUnit) resetState() {
 	err := u.change(func(b *brain, p *persistent) (effects, error) {
 		b.attend(scsi.BusDeviceResetFunctionOccurred, nil)
-		if p.mode == scsi.DefaultModeValues() && p.reservations.reserve == nil {
+		initial := u.config.defaultMode()
+		if p.mode == initial && p.reservations.reserve == nil {
 			return effects{}, errUnchanged
 		}
-		p.mode, p.reservations.reserve = scsi.DefaultModeValues(), nil
+		p.mode, p.reservations.reserve = initial, nil
 		return effects{}, nil
 	})
 	if err != nil {

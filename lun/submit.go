@@ -88,6 +88,10 @@ func (b *brain) run() {
 		case actionReceive:
 			b.receive(t)
 		case actionExecute:
+			if t.Mover != nil {
+				b.move(t)
+				continue
+			}
 			if b.handOver(t) {
 				continue
 			}
@@ -173,11 +177,14 @@ func (b *brain) start(t *Task) {
 		return
 	}
 	h := &handlers[t.state.cmd]
+	if t.Mover != nil && !h.moves {
+		panic("lun: the data of " + scsi.Commands[t.state.cmd].Name + " cannot be moved elsewhere")
+	}
 	if !h.prepare(b, t) {
 		b.complete(t)
 		return
 	}
-	if t.state.need > len(t.DataOut) {
+	if t.state.need > t.have() {
 		if t.state.need > t.ExpectedOut {
 			t.Transfer = t.state.need
 			t.check(scsi.Illegal(scsi.InvalidFieldInCommandIU))
@@ -216,7 +223,7 @@ func (u *LogicalUnit) DataOutReceived(t *Task) {
 		u.mu.Unlock()
 		return
 	}
-	if len(t.DataOut) < t.state.need {
+	if t.have() < t.state.need {
 		panic("lun: DataOutReceived before all data-out was there")
 	}
 	b.proceed(t)
@@ -278,7 +285,7 @@ func (b *brain) complete(t *Task) {
 		}
 		t.notServed()
 	}
-	if t.NotServed && s.phase == phaseExecuting {
+	if t.NotServed && (s.phase == phaseExecuting || s.phase == phaseMoving) {
 		t.Uncertain = true
 	}
 	if t.Status == scsi.StatusCheckCondition {

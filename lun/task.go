@@ -16,6 +16,7 @@ const (
 	phaseDataOut         // waits for the transport to gather data-out
 	phaseRange           // waits for overlapping commands
 	phaseExecuting       // runs, or is about to
+	phaseMoving          // its Mover has it
 	phaseCompleted       // left the task set
 )
 

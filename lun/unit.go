@@ -56,7 +56,8 @@ type Unit interface {
 // services of SAM-6 §5.4). An iSCSI session implements it for tasks of its
 // own; the link implements it for tasks that arrived at another controller.
 type Transport interface {
-	// ReceiveDataOut gathers data-out until t.DataOut holds n bytes
+	// ReceiveDataOut gathers data-out until t.DataOut holds n bytes, or
+	// t.Gathered says so for a task with a Mover
 	// (n <= t.ExpectedOut), then calls Unit.DataOutReceived. It does not wait.
 	// A transport that cannot go on aborts the task instead.
 	ReceiveDataOut(t *Task, n int)
@@ -89,6 +90,11 @@ type Task struct {
 	// ExpectedOut at Submit (immediate data only). The port grows it when
 	// asked (Transport.ReceiveDataOut). The memory is the port's.
 	DataOut []byte
+	// Mover, when not nil, moves the data: the command is Movable, the
+	// Transport gathers data-out for the Mover, and Gathered in place of
+	// DataOut says how many bytes of it have arrived.
+	Mover    Mover
+	Gathered int
 
 	// Set by the unit before CommandComplete.
 

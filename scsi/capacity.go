@@ -14,11 +14,17 @@ type Capacity struct {
 	BlockLength uint32
 	// PhysicalExponent: 2^PhysicalExponent logical blocks are a physical one.
 	PhysicalExponent uint8
+	// LowestAlignedLBA is the first logical block at which a physical one
+	// begins, up to MaxLowestAlignedLBA.
+	LowestAlignedLBA uint16
 	// Provisioned (LBPME): logical block provisioning management is enabled;
 	// ReadsZero (LBPRZ): unmapped blocks read as zeroes.
 	Provisioned bool
 	ReadsZero   bool
 }
+
+// MaxLowestAlignedLBA is the largest LOWEST ALIGNED LOGICAL BLOCK ADDRESS.
+const MaxLowestAlignedLBA = 1<<14 - 1
 
 const (
 	capacity10Length = 8
@@ -38,6 +44,7 @@ func (c Capacity) Append16(b []byte) []byte {
 	binary.BigEndian.PutUint64(d[0:], c.LastLBA)
 	binary.BigEndian.PutUint32(d[8:], c.BlockLength)
 	d[13] = c.PhysicalExponent & 0xF
+	binary.BigEndian.PutUint16(d[14:], c.LowestAlignedLBA&MaxLowestAlignedLBA)
 	if c.Provisioned {
 		d[14] |= 0x80
 	}
@@ -67,6 +74,7 @@ func DecodeCapacity16(b []byte) (Capacity, error) {
 		LastLBA:          binary.BigEndian.Uint64(d[0:]),
 		BlockLength:      binary.BigEndian.Uint32(d[8:]),
 		PhysicalExponent: d[13] & 0xF,
+		LowestAlignedLBA: binary.BigEndian.Uint16(d[14:]) & MaxLowestAlignedLBA,
 		Provisioned:      d[14]&0x80 != 0,
 		ReadsZero:        d[14]&0x40 != 0,
 	}, nil

@@ -72,7 +72,8 @@ func TestStandardInquiryIsAsTheStandardHasIt(t *testing.T) {
 
 func TestVPDPagesAreAsTheStandardHasThem(t *testing.T) {
 	limits := BlockLimits{WriteSameNonZero: true, MaxCompareAndWrite: 255, TransferGranularity: 8, MaxTransfer: 16384,
-		OptimalTransfer: 2048, MaxUnmap: 1 << 20, MaxUnmapDescriptors: 256, OptimalUnmapGranularity: 8, MaxWriteSame: 1 << 18}
+		OptimalTransfer: 2048, MaxUnmap: 1 << 20, MaxUnmapDescriptors: 256, OptimalUnmapGranularity: 8,
+		UnmapAlignment: 7, UnmapAlignmentValid: true, MaxWriteSame: 1 << 18}
 	for _, tc := range []struct {
 		name string
 		got  []byte
@@ -81,10 +82,11 @@ func TestVPDPagesAreAsTheStandardHasThem(t *testing.T) {
 		{"86", AppendExtendedInquiry(nil)[:8], "0086003c00070101"},
 		{"87", AppendModePagePolicy(nil), "008700043fff0000"},
 		{"B0", limits.Append(nil), "00b0003c" + "01ff0008" + "00004000" + "00000800" + "00000000" + "00100000" + "00000100" +
-			"00000008" + "00000000" + "0000000000040000" + strings.Repeat("00", 20)},
-		{"B1", AppendBlockDeviceCharacteristics(nil, NonRotating)[:8], "00b1003c00010000"},
-		{"B2", AppendLogicalBlockProvisioning(nil, true), "00b2000400e40200"},
-		{"B2 without", AppendLogicalBlockProvisioning(nil, false), "00b2000400000000"},
+			"00000008" + "80000007" + "0000000000040000" + strings.Repeat("00", 20)},
+		{"B1", AppendBlockDeviceCharacteristics(nil, NonRotating, 3)[:8], "00b1003c00010003"},
+		{"B2", AppendLogicalBlockProvisioning(nil, true, ThinProvisioned), "00b2000400e40200"},
+		{"B2, resource provisioned", AppendLogicalBlockProvisioning(nil, true, ResourceProvisioned), "00b2000400e40100"},
+		{"B2 without", AppendLogicalBlockProvisioning(nil, false, ThinProvisioned), "00b2000400000000"},
 		{"88", AppendSCSIPorts(nil, []PortDescriptor{{3, "iqn.a,t,0x0101"}}), "00880020" + "0000" + "0003" + "0000" + "0000" + "0000" +
 			"0014" + "53980010" + hex.EncodeToString([]byte("iqn.a,t,0x0101\x00\x00"))},
 	} {
@@ -104,6 +106,9 @@ func TestDesignatorsAreAsTheStandardHasThem(t *testing.T) {
 	}{
 		{NAADesignator(naa("3000000000000001")), "01030008" + "3000000000000001"},
 		{T10VendorDesignator("TANDEM", "S1"), "0201000a" + hex.EncodeToString([]byte("TANDEM  S1"))},
+		{EUI64Designator([]byte{2, 0, 0, 0, 0, 0, 0, 1}), "01020008" + "0200000000000001"},
+		{UUIDDesignator(bytes.Repeat([]byte{0xAB}, 16)), "010a0012" + "1000" + strings.Repeat("ab", 16)},
+		{LogicalUnitNameDesignator("iqn,L,0x1"), "0308000c" + hex.EncodeToString([]byte("iqn,L,0x1\x00\x00\x00"))},
 		{RelativeTargetPortDesignator(131), "01140004" + "00000083"},
 		{TargetPortGroupDesignator(3), "01150004" + "00000003"},
 		{SCSINameDesignator(AssociationTargetPort, "iqn,t,0x1"), "5398000c" + hex.EncodeToString([]byte("iqn,t,0x1\x00\x00\x00"))},
@@ -157,7 +162,8 @@ func TestModePagesAreAsTheStandardHasThem(t *testing.T) {
 	}{
 		{"caching", ModeCaching, 0, CurrentValues, DefaultModeValues(), "0812040000000000000000000000000000000000"},
 		{"caching without WCE", ModeCaching, 0, CurrentValues, ModeValues{}, "0812000000000000000000000000000000000000"},
-		{"caching, default", ModeCaching, 0, DefaultValues, ModeValues{}, "0812040000000000000000000000000000000000"},
+		{"caching, default", ModeCaching, 0, DefaultValues, DefaultModeValues(), "0812040000000000000000000000000000000000"},
+		{"caching, default without WCE", ModeCaching, 0, DefaultValues, ModeValues{}, "0812000000000000000000000000000000000000"},
 		{"control", ModeControl, 0, CurrentValues, DefaultModeValues(), "0a0a02100000000" + "0ffff0000"},
 		{"control, all on", ModeControl, 0, CurrentValues, ModeValues{true, true, true, true}, "0a0a06100840" + "0000ffff0000"},
 		{"control, changeable", ModeControl, 0, ChangeableValues, DefaultModeValues(), "0a0a04000840" + "000000000000"},
@@ -208,7 +214,7 @@ func TestWrongModeSelectListsAreRefused(t *testing.T) {
 }
 
 func TestCapacitySurvivesEncoding(t *testing.T) {
-	c := Capacity{LastLBA: 1<<40 - 1, BlockLength: 4096, PhysicalExponent: 3, Provisioned: true, ReadsZero: true}
+	c := Capacity{LastLBA: 1<<40 - 1, BlockLength: 4096, PhysicalExponent: 3, LowestAlignedLBA: 7, Provisioned: true, ReadsZero: true}
 	if got, err := DecodeCapacity16(c.Append16(nil)); err != nil || got != c {
 		t.Errorf("READ CAPACITY (16): %+v, %v", got, err)
 	}

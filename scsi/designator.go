@@ -36,6 +36,7 @@ const (
 	DesignatorRelativeTargetPort DesignatorType = 0x4
 	DesignatorTargetPortGroup    DesignatorType = 0x5
 	DesignatorSCSIName           DesignatorType = 0x8
+	DesignatorUUID               DesignatorType = 0xA
 )
 
 // Protocol identifiers (SPC-5 table 450).
@@ -105,6 +106,26 @@ func T10VendorDesignator(vendor, id string) Designator {
 // NAADesignator designates a logical unit by its NAA name (SPC-5 §7.7.6.6).
 func NAADesignator(naa NAA) Designator {
 	return Designator{Association: AssociationLogicalUnit, CodeSet: CodeSetBinary, Type: DesignatorNAA, Value: []byte(naa)}
+}
+
+// EUI64Designator designates a logical unit by an EUI-64 based name of 8, 12 or
+// 16 bytes (SPC-5 §7.7.6.5).
+func EUI64Designator(eui []byte) Designator {
+	return Designator{Association: AssociationLogicalUnit, CodeSet: CodeSetBinary, Type: DesignatorEUI64, Value: eui}
+}
+
+// UUIDDesignator designates a logical unit by the 16 bytes of a UUID of RFC 9562
+// (SPC-5 §7.7.6.13).
+func UUIDDesignator(uuid []byte) Designator {
+	return Designator{Association: AssociationLogicalUnit, CodeSet: CodeSetBinary, Type: DesignatorUUID, Value: append([]byte{0x10, 0}, uuid...)}
+}
+
+// LogicalUnitNameDesignator designates a logical unit by a SCSI name string
+// (SPC-5 §7.7.6.11).
+func LogicalUnitNameDesignator(name string) Designator {
+	d := SCSINameDesignator(AssociationLogicalUnit, name)
+	d.ISCSI = false
+	return d
 }
 
 // RelativeTargetPortDesignator designates a target port by its relative target

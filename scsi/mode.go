@@ -89,7 +89,8 @@ type ModeValues struct {
 	TaskAbortedStatusSent bool `json:"task_aborted_status"`    // TAS
 }
 
-// DefaultModeValues are the values after a reset.
+// DefaultModeValues are the values after a reset, unless the logical unit is
+// configured otherwise.
 func DefaultModeValues() ModeValues { return ModeValues{WriteCache: true} }
 
 // apply puts the values into the bytes of page p.
@@ -124,8 +125,9 @@ func (v *ModeValues) take(p *modePage, d []byte) {
 
 // AppendModePages appends the mode pages that MODE SENSE asks for with a page
 // code, a subpage code and a page control: one page, the subpages of one, or
-// all. It reports false when there is no such page. SavedValues are not kept:
-// the caller refuses them (SPC-5 §6.13).
+// all. v are the current values, or for DefaultValues the default ones. It
+// reports false when there is no such page. SavedValues are not kept: the
+// caller refuses them (SPC-5 §6.13).
 func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues) ([]byte, bool) {
 	start := len(b)
 	for i := range modePages {
@@ -142,9 +144,7 @@ func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues
 			continue
 		}
 		b = append(b, p.defaults...)
-		if pc == CurrentValues {
-			v.apply(p, b[at:])
-		}
+		v.apply(p, b[at:])
 	}
 	return b, len(b) > start
 }

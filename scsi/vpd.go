@@ -78,8 +78,14 @@ type BlockLimits struct {
 	MaxUnmap                uint32
 	MaxUnmapDescriptors     uint32
 	OptimalUnmapGranularity uint32
-	MaxWriteSame            uint64
+	// UnmapAlignment is the LBA of the first block that unmapping goes well
+	// from, when UnmapAlignmentValid (UGAVALID).
+	UnmapAlignment      uint32
+	UnmapAlignmentValid bool
+	MaxWriteSame        uint64
 }
+
+const unmapAlignmentValid = 1 << 31
 
 // Append appends the page.
 func (l BlockLimits) Append(b []byte) []byte {
@@ -94,6 +100,9 @@ func (l BlockLimits) Append(b []byte) []byte {
 	binary.BigEndian.PutUint32(d[16:], l.MaxUnmap)
 	binary.BigEndian.PutUint32(d[20:], l.MaxUnmapDescriptors)
 	binary.BigEndian.PutUint32(d[24:], l.OptimalUnmapGranularity)
+	if l.UnmapAlignmentValid {
+		binary.BigEndian.PutUint32(d[28:], unmapAlignmentValid|l.UnmapAlignment)
+	}
 	binary.BigEndian.PutUint64(d[32:], l.MaxWriteSame)
 	return AppendVPD(b, VPDBlockLimits, d[:])
 }
@@ -115,6 +124,8 @@ func DecodeBlockLimits(b []byte) (BlockLimits, error) {
 		MaxUnmap:                binary.BigEndian.Uint32(d[16:]),
 		MaxUnmapDescriptors:     binary.BigEndian.Uint32(d[20:]),
 		OptimalUnmapGranularity: binary.BigEndian.Uint32(d[24:]),
+		UnmapAlignment:          binary.BigEndian.Uint32(d[28:]) &^ unmapAlignmentValid,
+		UnmapAlignmentValid:     binary.BigEndian.Uint32(d[28:])&unmapAlignmentValid != 0,
 		MaxWriteSame:            binary.BigEndian.Uint64(d[32:]),
 	}, nil
 }
@@ -124,21 +135,34 @@ func DecodeBlockLimits(b []byte) (BlockLimits, error) {
 const NonRotating = 0x0001
 
 // AppendBlockDeviceCharacteristics appends the block device characteristics
-// page. rotationRate is in revolutions per minute, 0 when not reported.
-func AppendBlockDeviceCharacteristics(b []byte, rotationRate uint16) []byte {
+// page (SBC-4 §6.6.2). rotationRate is in revolutions per minute and formFactor
+// one of the NOMINAL FORM FACTOR codes, up to 5h; 0 when not reported.
+func AppendBlockDeviceCharacteristics(b []byte, rotationRate uint16, formFactor uint8) []byte {
 	var d [blockCharacteristicsLength - vpdHeaderLength]byte
 	binary.BigEndian.PutUint16(d[0:], rotationRate)
+	d[3] = formFactor & 0xF
 	return AppendVPD(b, VPDBlockDeviceCharacteristics, d[:])
 }
 
+// ProvisioningType says how space is provided for logical blocks
+// (SBC-4 table 278).
+type ProvisioningType uint8
+
+// Provisioning types.
+const (
+	ProvisioningNotReported ProvisioningType = 0
+	ResourceProvisioned     ProvisioningType = 1
+	ThinProvisioned         ProvisioningType = 2
+)
+
 // AppendLogicalBlockProvisioning appends the logical block provisioning page
-// (SBC-4 §6.6.6). With unmap the logical unit is thin provisioned, takes UNMAP
-// and WRITE SAME with the UNMAP bit, and reads unmapped blocks as zeroes.
-func AppendLogicalBlockProvisioning(b []byte, unmap bool) []byte {
+// (SBC-4 §6.6.6). With unmap the logical unit is provisioned as t says, takes
+// UNMAP and WRITE SAME with the UNMAP bit, and reads unmapped blocks as zeroes.
+func AppendLogicalBlockProvisioning(b []byte, unmap bool, t ProvisioningType) []byte {
 	var d [logicalBlockProvisioningLength - vpdHeaderLength]byte
 	if unmap {
 		d[1] = 0x80 | 0x40 | 0x20 | 0x01<<2 // LBPU, LBPWS, LBPWS10, LBPRZ
-		d[2] = 0x02                         // thin provisioned
+		d[2] = uint8(t)
 	}
 	return AppendVPD(b, VPDLogicalBlockProvisioning, d[:])
 }
