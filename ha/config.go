@@ -42,6 +42,9 @@ type UnitConfig struct {
 	// Automatic: a candidate takes over by itself; otherwise only when the
 	// operator says so.
 	Automatic bool
+	// Failback: at home, after it has been a healthy candidate for so long
+	// without a break, this controller asks the primary to hand over. 0: never.
+	Failback time.Duration
 }
 
 // Defaults for the times of Config.
@@ -87,6 +90,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("logical unit %q: names must be present and different", u.Name)
 		}
 		names[u.Name] = true
+		if u.Failback < 0 {
+			return fmt.Errorf("logical unit %q: fail-back after %v: must not be negative", u.Name, u.Failback)
+		}
 	}
 	return nil
 }

@@ -18,9 +18,14 @@ type Core struct {
 	known   bool // nothing of an earlier life is under way, and the grants were read
 	holders map[NodeID]bool
 	leaving bool
+	// drained: the operator wants this controller to serve nothing; resting
+	// are the peers of which that is true.
+	drained bool
+	resting map[NodeID]bool
 
 	seq      uint64    // of the last heartbeat
 	lastBeat Instant   // when it was sent
+	tell     bool      // the next one goes out even if it claims nothing
 	beats    [64]beat  // recent heartbeats by seq
 	lastID   uint64    // of the last change request
 	hold     holdState // the arbiter's lease
@@ -54,12 +59,13 @@ func New(cfg Config, now Instant) (*Core, error) {
 		named:   map[string]*unit{},
 		up:      map[NodeID]bool{},
 		holders: map[NodeID]bool{},
+		resting: map[NodeID]bool{},
 		// The first heartbeat is due at once.
 		lastBeat: now - cfg.Heartbeat,
 	}
-	for _, uc := range cfg.Units {
+	for i, uc := range cfg.Units {
 		u := &unit{
-			cfg: uc, since: now, stalledSince: now,
+			cfg: uc, index: i, since: now, stalledSince: now,
 			route:    Route{LUN: uc.Name},
 			promises: map[NodeID]promise{},
 		}
@@ -106,6 +112,7 @@ func (c *Core) take(e Event) {
 		}
 	case PeerDown:
 		c.up[e.Peer] = false
+		c.resting[e.Peer] = false // it may come back as another life
 	case Received:
 		c.receive(e.From, e.Message)
 	case Observed:
@@ -123,11 +130,17 @@ func (c *Core) take(e Event) {
 	case Fenced:
 		c.fenced(e)
 	case Drained:
-		c.drained(e)
+		c.drainDone(e)
 	case Promote:
 		c.promote(e)
+	case HandOver:
+		if u := c.named[e.LUN]; u != nil && c.whyNotHandOver(u, e.To) == "" {
+			c.startDrain(u, handover{to: e.To})
+		}
+	case Maintenance:
+		c.maintain(e)
 	case Shutdown:
-		c.shutdown()
+		c.leaving = true
 	default:
 		panic(fmt.Sprintf("ha: unknown event %T", e))
 	}
@@ -184,6 +197,7 @@ func (c *Core) request(u *unit, ch Change) {
 		panic(fmt.Sprintf("ha: %s: a second request while %v is pending", u.cfg.Name, u.pending.change.To))
 	}
 	u.pending = &request{change: ch}
+	u.fit = false
 	c.requests = append(c.requests, ch)
 	c.asking = append(c.asking, u)
 }
@@ -275,8 +289,11 @@ func (c *Core) learn(u *unit, g Grant) {
 	}
 	old := u.grant
 	u.grant = g
-	if g.Primary != old.Primary {
+	if g.Primary != old.Primary || old.Epoch != 0 && u.released == old.Epoch {
 		u.newPrimary(c.now, c.seq)
+	}
+	if g.Primary != old.Primary {
+		u.restAt = 0
 	}
 	u.drain, u.fencing = handover{}, false
 	c.note(u, "grant is now "+g.String())
@@ -297,9 +314,10 @@ func (c *Core) askForPromises() {
 		}
 	}
 	c.lastBeat = c.now
-	if len(claims) == 0 {
+	if len(claims) == 0 && !c.drained && !c.tell {
 		return
 	}
+	c.tell = false
 	c.seq++
 	c.beats[c.seq%uint64(len(c.beats))] = beat{c.seq, c.now}
 	c.broadcast(Message{Kind: MessageHeartbeat, Boot: c.cfg.Boot, Seq: c.seq, Claims: claims})
@@ -321,7 +339,10 @@ func (c *Core) note(u *unit, text string) { c.do(Note{LUN: u.cfg.Name, Text: tex
 
 func (c *Core) alarm(u *unit, text string) { c.do(Note{LUN: u.cfg.Name, Text: text, Alarm: true}) }
 
-func (c *Core) send(to NodeID, m Message) { c.do(Send{To: to, Message: m}) }
+func (c *Core) send(to NodeID, m Message) {
+	m.Drained = c.drained
+	c.do(Send{To: to, Message: m})
+}
 
 // broadcast sends to every peer that can be reached, in order of id.
 func (c *Core) broadcast(m Message) {

@@ -67,20 +67,39 @@ type Promote struct {
 	Force bool
 }
 
+// HandOver is the wish that this controller, the primary of a logical unit,
+// hand it over to another one. It does nothing where Core.Refusal says why
+// not.
+type HandOver struct {
+	LUN string
+	To  NodeID
+}
+
+// Maintenance is the operator's wish that a controller be drained, or not any
+// more: a drained one hands over every logical unit that another can serve, and
+// takes one only when no other can. For another Node the wish is passed on.
+// A controller that starts is not drained.
+type Maintenance struct {
+	Node NodeID
+	On   bool
+}
+
 // Shutdown says that this controller is about to leave: it hands over what it
 // can and takes nothing more.
 type Shutdown struct{}
 
-func (Tick) event()       {}
-func (PeerUp) event()     {}
-func (PeerDown) event()   {}
-func (Received) event()   {}
-func (Observed) event()   {}
-func (Changed) event()    {}
-func (ChangeLost) event() {}
-func (Settled) event()    {}
-func (Held) event()       {}
-func (Fenced) event()     {}
-func (Drained) event()    {}
-func (Promote) event()    {}
-func (Shutdown) event()   {}
+func (Tick) event()        {}
+func (PeerUp) event()      {}
+func (PeerDown) event()    {}
+func (Received) event()    {}
+func (Observed) event()    {}
+func (Changed) event()     {}
+func (ChangeLost) event()  {}
+func (Settled) event()     {}
+func (Held) event()        {}
+func (Fenced) event()      {}
+func (Drained) event()     {}
+func (Promote) event()     {}
+func (HandOver) event()    {}
+func (Maintenance) event() {}
+func (Shutdown) event()    {}

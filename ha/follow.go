@@ -5,6 +5,7 @@ import "fmt"
 // follow does what a controller that is not the primary has to do: nothing,
 // until the primary is silent for longer than every promise made to it.
 func (c *Core) follow(u *unit) {
+	c.failBack(u)
 	if c.leaving || !u.cfg.Automatic && c.now >= u.forced {
 		return
 	}
@@ -42,11 +43,20 @@ func (c *Core) takeoverAt(u *unit) Instant {
 	}
 	rank := 1
 	for _, n := range u.grant.Candidates {
-		if n < c.cfg.Self && n != u.grant.Primary {
+		if n != c.cfg.Self && n != u.grant.Primary && c.before(n) {
 			rank++
 		}
 	}
 	return quiet + Instant(rank)*c.cfg.Lease/10
+}
+
+// before reports whether another candidate is to have the first try: a drained
+// controller comes after all that are not.
+func (c *Core) before(n NodeID) bool {
+	if c.drained != c.resting[n] {
+		return c.drained
+	}
+	return n < c.cfg.Self
 }
 
 // answerHeartbeat promises what can be promised and refuses the rest with the

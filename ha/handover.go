@@ -31,6 +31,8 @@ func (c *Core) promote(e Promote) {
 		c.note(u, "promote: this controller is the primary already")
 	case c.leaving:
 		c.note(u, "promote: this controller is shutting down")
+	case c.drained && c.up[primary]:
+		c.note(u, "promote: this controller is drained")
 	case c.up[primary]:
 		c.send(primary, Message{Kind: MessageHandover, Claims: []Claim{{u.cfg.Name, u.grant}}})
 	case e.Force:
@@ -54,7 +56,7 @@ func (c *Core) handoverAsked(from NodeID, m Message) {
 			c.send(from, Message{Kind: MessageRefuse, Claims: []Claim{{u.cfg.Name, u.grant}}, Reason: reason})
 			continue
 		}
-		c.startDrain(u, from)
+		c.startDrain(u, handover{to: from, asked: true})
 	}
 }
 
@@ -69,41 +71,70 @@ func (c *Core) whyNotHandOver(u *unit, to NodeID) string {
 		return "its grant is changing; try again"
 	case u.mustFence():
 		return fmt.Sprintf("controller %d is not fenced yet", u.grant.Unfenced)
-	case !u.grant.Has(to):
+	case !u.grant.Has(to) || !c.up[to]:
 		return fmt.Sprintf("controller %d is not a candidate yet; try again when it is", to)
+	case c.resting[to]:
+		return fmt.Sprintf("controller %d is drained", to)
 	}
 	return ""
 }
 
+// Refusal says why this controller cannot hand a logical unit over now; "" when
+// it can.
+func (c *Core) Refusal(name string, to NodeID) string {
+	u := c.named[name]
+	switch {
+	case u == nil:
+		return fmt.Sprintf("there is no logical unit %q", name)
+	case to == c.cfg.Self:
+		return fmt.Sprintf("controller %d is the primary already", to)
+	}
+	return c.whyNotHandOver(u, to)
+}
+
 // startDrain stops new commands and waits for those in flight.
-func (c *Core) startDrain(u *unit, to NodeID) {
+func (c *Core) startDrain(u *unit, h handover) {
 	if u.drain.active {
 		return
 	}
-	u.drain = handover{active: true, to: to, deadline: c.now + drainLimit}
+	h.active, h.deadline = true, c.now+drainLimit
+	u.drain = h
 	c.do(Drain{LUN: u.cfg.Name, Epoch: u.grant.Epoch})
 }
 
-// watchDrain gives up a handover whose commands do not finish.
+// watchDrain gives up a handover whose commands do not finish, or whose
+// successor is gone.
 func (c *Core) watchDrain(u *unit) {
-	if c.leaving || c.now < u.drain.deadline {
+	to := u.drain.to
+	var reason string
+	switch {
+	case c.leaving:
+		return
+	case !c.up[to]:
+		reason = fmt.Sprintf("controller %d cannot be reached any more", to)
+	case c.now >= u.drain.deadline:
+		reason = fmt.Sprintf("commands in flight did not finish in %v", drainLimit)
+	default:
 		return
 	}
-	to := u.drain.to
+	if u.drain.asked {
+		c.send(to, Message{Kind: MessageRefuse, Claims: []Claim{{u.cfg.Name, u.grant}}, Reason: reason})
+	}
 	u.drain = handover{}
-	reason := fmt.Sprintf("commands in flight did not finish in %v", drainLimit)
 	c.alarm(u, "handover given up: "+reason)
-	c.send(to, Message{Kind: MessageRefuse, Claims: []Claim{{u.cfg.Name, u.grant}}, Reason: reason})
 }
 
-// drained gives the unit up for this epoch: whatever happens, this controller
+// drainDone gives the unit up for this epoch: whatever happens, this controller
 // serves it again only under a new grant.
-func (c *Core) drained(e Drained) {
+func (c *Core) drainDone(e Drained) {
 	u := c.named[e.LUN]
 	if u == nil || !u.drain.active || u.grant.Epoch != e.Epoch || u.grant.Primary != c.cfg.Self {
 		return
 	}
 	to := u.drain.to
+	if c.leaving && !c.up[to] {
+		to = c.successor(u)
+	}
 	u.drain = handover{}
 	u.released, u.relAt = u.grant.Epoch, c.now
 	c.publish(u)
@@ -137,27 +168,9 @@ func (c *Core) reclaim(u *unit) {
 	c.requestHeld(u, c.aloneChange(u))
 }
 
-// shutdown hands over every logical unit served here: to a candidate that can
-// be reached, or to whoever will take it.
-func (c *Core) shutdown() {
-	c.leaving = true
-	for _, u := range c.units {
-		if u.grant.Primary != c.cfg.Self || u.released == u.grant.Epoch || u.mustFence() {
-			continue
-		}
-		to := NodeID(0)
-		for _, n := range u.grant.Candidates {
-			if n != c.cfg.Self && c.up[n] {
-				to = n
-				break
-			}
-		}
-		c.startDrain(u, to)
-	}
-}
-
 // receive dispatches a message from a peer.
 func (c *Core) receive(from NodeID, m Message) {
+	c.resting[from] = m.Drained
 	switch m.Kind {
 	case MessageHeartbeat:
 		c.answerHeartbeat(from, m)
@@ -174,5 +187,9 @@ func (c *Core) receive(from NodeID, m Message) {
 				c.alarm(u, fmt.Sprintf("promote refused by controller %d: %s", from, m.Reason))
 			}
 		}
+	case MessageDrain:
+		c.maintain(Maintenance{Node: c.cfg.Self, On: true})
+	case MessageUndrain:
+		c.maintain(Maintenance{Node: c.cfg.Self})
 	}
 }

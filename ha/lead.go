@@ -19,6 +19,7 @@ func (c *Core) lead(u *unit) {
 		c.fence(u)
 	case u.drain.active:
 		c.watchDrain(u)
+	case c.giveAway(u):
 	default:
 		c.fitCandidates(u)
 	}
@@ -96,7 +97,7 @@ func (c *Core) promiseReceived(from NodeID, m Message) {
 		}
 	}
 	for _, u := range c.units {
-		if u.grant.Primary != c.cfg.Self || m.Seq < u.firstSeq || refused[u.cfg.Name] {
+		if u.grant.Primary != c.cfg.Self || u.released == u.grant.Epoch || m.Seq < u.firstSeq || refused[u.cfg.Name] {
 			continue
 		}
 		if sent.at >= u.promises[from].sent {

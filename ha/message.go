@@ -22,7 +22,11 @@ const (
 	MessageRelease
 	// MessageRefuse answers MessageHandover: the claims stay where they are.
 	MessageRefuse
-	maxMessageKind = MessageRefuse
+	// MessageDrain and MessageUndrain pass an operator's wish on: the receiver
+	// is to be drained, or not any more.
+	MessageDrain
+	MessageUndrain
+	maxMessageKind = MessageUndrain
 )
 
 func (k MessageKind) String() string {
@@ -37,6 +41,10 @@ func (k MessageKind) String() string {
 		return "release"
 	case MessageRefuse:
 		return "refuse"
+	case MessageDrain:
+		return "drain"
+	case MessageUndrain:
+		return "undrain"
 	}
 	return fmt.Sprintf("message kind %d", uint8(k))
 }
@@ -50,6 +58,8 @@ type Message struct {
 	// Seq numbers the heartbeats of a life; a promise repeats it.
 	Seq    uint64  `json:"seq,omitempty"`
 	Claims []Claim `json:"claims,omitempty"`
+	// Drained: the sender is, and takes over only what no other can serve.
+	Drained bool `json:"drained,omitempty"`
 	// Reason explains a refusal to the operator.
 	Reason string `json:"reason,omitempty"`
 }

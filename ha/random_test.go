@@ -24,7 +24,7 @@ var seeds = flag.Int("seeds", 150, "how many random lives a cluster lives")
 // life runs one cluster from one seed.
 func life(t *testing.T, seed uint64, faults int) {
 	r := rand.New(rand.NewPCG(seed, 0))
-	w := newWorld(t, 2+int(seed%2), []UnitConfig{{Name: "lun0", Automatic: true}, {Name: "lun1", Automatic: true}})
+	w := newWorld(t, 2+int(seed%2), []UnitConfig{{Name: "lun0", Automatic: true}, {Name: "lun1", Automatic: true, Failback: 700 * time.Millisecond}})
 	w.rough = rand.New(rand.NewPCG(seed, 1))
 	w.fenceIsVain = seed%4 < 2
 	w.drift = map[NodeID]float64{1: 0.96 + 0.08*r.Float64(), 2: 0.96 + 0.08*r.Float64()}
@@ -55,7 +55,7 @@ func (w *world) misfortune(r *rand.Rand) {
 	a := ids[r.IntN(len(ids))]
 	b := ids[r.IntN(len(ids))]
 	n := w.nodes[a]
-	switch r.IntN(10) {
+	switch r.IntN(12) {
 	case 0:
 		if n.core != nil {
 			w.crash(a)
@@ -83,6 +83,14 @@ func (w *world) misfortune(r *rand.Rand) {
 	case 9:
 		if n.core != nil && !n.paused {
 			w.step(n, Promote{LUN: "lun0"})
+		}
+	case 10:
+		if n.core != nil && !n.paused {
+			w.step(n, Maintenance{Node: b, On: r.IntN(2) == 0})
+		}
+	case 11:
+		if n.core != nil && !n.paused && a != b {
+			w.step(n, HandOver{LUN: "lun1", To: b})
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,10 +35,16 @@ func TestScenariosTellTheirStory(t *testing.T) {
 func clusterFrom(t *testing.T, d *datadriven.TestData) *world {
 	nodes, units, manual := 2, 1, d.HasArg("manual")
 	d.MaybeScanArgs(t, "nodes", &nodes)
+	var failback string
+	d.MaybeScanArgs(t, "failback", &failback)
+	hold, err := time.ParseDuration(cmp.Or(failback, "0s"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.MaybeScanArgs(t, "units", &units)
 	var cfg []UnitConfig
 	for i := range units {
-		cfg = append(cfg, UnitConfig{Name: fmt.Sprintf("lun%d", i), Automatic: !manual})
+		cfg = append(cfg, UnitConfig{Name: fmt.Sprintf("lun%d", i), Automatic: !manual, Failback: hold})
 	}
 	return newWorld(t, nodes, cfg)
 }
@@ -103,6 +110,14 @@ func (w *world) verb(d *datadriven.TestData, ids []NodeID) error {
 		w.fenceFails = false
 	case "promote":
 		w.step(w.nodes[ids[0]], Promote{LUN: "lun0", Force: d.HasArg("force")})
+	case "hand-over":
+		w.step(w.nodes[ids[0]], HandOver{LUN: "lun0", To: ids[1]})
+	case "drain":
+		w.step(w.nodes[ids[0]], Maintenance{Node: ids[len(ids)-1], On: true})
+	case "undrain":
+		w.step(w.nodes[ids[0]], Maintenance{Node: ids[len(ids)-1]})
+	case "slow-drain":
+		w.drainTakes = 3 * time.Second
 	case "shutdown":
 		w.step(w.nodes[ids[0]], Shutdown{})
 	case "run", "state":

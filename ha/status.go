@@ -64,12 +64,18 @@ func (c *Core) String() string {
 		} else {
 			fmt.Fprintf(&b, ", peer %d down", p)
 		}
+		if c.resting[p] {
+			b.WriteString(" and drained")
+		}
 	}
 	if c.hold.wanted {
 		fmt.Fprintf(&b, ", arbiter lease until %v", c.hold.until)
 	}
 	if c.leaving {
 		b.WriteString(", leaving")
+	}
+	if c.drained {
+		b.WriteString(", drained")
 	}
 	for _, s := range c.Status() {
 		fmt.Fprintf(&b, "\n  %s: %v; %v", s.LUN, s.Grant, s.Route)

@@ -3,6 +3,7 @@ package ha
 // unit is what one controller keeps about one logical unit.
 type unit struct {
 	cfg   UnitConfig
+	index int   // in the configuration
 	grant Grant // the newest known
 	// since is when the primary became the primary, as seen from here.
 	since Instant
@@ -18,12 +19,15 @@ type unit struct {
 	drain    handover           // under way
 	released uint64             // the epoch given up by a handover
 	relAt    Instant            // when
+	restAt   Instant            // maintenance gives it away no earlier
 
 	// As follower.
 
 	promised Instant // no takeover before it
 	claimed  bool    // the primary was heard since it became primary
 	forced   Instant // until when the operator's force lasts
+	fit      bool    // it could be served here, since fitSince without a break
+	fitSince Instant
 
 	// Either way.
 
@@ -54,6 +58,7 @@ type request struct {
 type handover struct {
 	active   bool
 	to       NodeID // 0: to nobody in particular
+	asked    bool   // by that controller
 	deadline Instant
 }
 
@@ -65,6 +70,7 @@ func (u *unit) newPrimary(now Instant, seq uint64) {
 	u.urgent = true
 	u.claimed = false
 	u.forced = 0
+	u.fit = false
 }
 
 // mustFence reports whether a controller has to be fenced before serving.

@@ -33,6 +33,7 @@ type world struct {
 	fenceFails  bool
 	fenceIsVain bool // says that it worked, and did nothing
 	lifetimes   uint64
+	drainTakes  time.Duration
 
 	// rough, when not nil, makes the network and the arbiter unpleasant:
 	// delays, losses, doubles, answers that are lost after the work was done.
@@ -74,7 +75,7 @@ func newWorld(t *testing.T, nodes int, units []UnitConfig) *world {
 		nodes: map[NodeID]*worldNode{}, cut: map[[2]NodeID]bool{},
 		cutArbiter: map[NodeID]bool{},
 		state:      State{Grants: map[string]Grant{}, Holders: map[NodeID]bool{}},
-		leases:     map[NodeID]Instant{}, tickets: map[NodeID]int{}, epochs: map[string]uint64{},
+		leases:     map[NodeID]Instant{}, tickets: map[NodeID]int{}, epochs: map[string]uint64{}, drainTakes: 3 * time.Millisecond,
 	}
 	for i := 1; i <= nodes; i++ {
 		w.nodes[NodeID(i)] = &worldNode{id: NodeID(i)}
@@ -263,7 +264,7 @@ func (w *world) carryOut(n *worldNode, a Action) {
 	case Fence:
 		w.fence(n, a)
 	case Drain:
-		w.later(n.id, 3*time.Millisecond, func(n *worldNode) { w.step(n, Drained(a)) })
+		w.later(n.id, w.drainTakes, func(n *worldNode) { w.step(n, Drained(a)) })
 	case Right:
 		n.rights[a.LUN] = a.Until
 	case Route:
