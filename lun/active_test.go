@@ -248,6 +248,7 @@ func TestAChangeThatIsNotCommittedIsUndone(t *testing.T) {
 	var committed []lun.State
 	var fail error
 	c := testConfig()
+	c.Stable = true
 	c.Commit = func(s lun.State) error {
 		committed = append(committed, s)
 		return fail

@@ -110,6 +110,9 @@ type Config struct {
 	// acknowledged, one call at a time; an error undoes the change and ends the
 	// command with BUSY. It may block.
 	Commit func(State) error
+	// Stable: what Commit has taken survives a loss of power too, so that APTPL
+	// is accepted and mode parameters can be saved.
+	Stable bool
 	// Log gets a line per event in the life of the logical unit, none per
 	// command. Nothing is logged when nil.
 	Log *slog.Logger
@@ -247,7 +250,16 @@ func alignedLBA(size, offset, blockSize int) int {
 	return (size - offset) % size / blockSize
 }
 
-// defaultMode are the mode parameters after a reset.
+// initialMode are the mode parameters after a reset: those saved, or nil, the
+// default ones.
+func (c *Config) initialMode(saved *scsi.ModeValues) scsi.ModeValues {
+	if saved != nil {
+		return *saved
+	}
+	return c.defaultMode()
+}
+
+// defaultMode are the mode parameters of a logical unit that has none saved.
 func (c *Config) defaultMode() scsi.ModeValues {
 	v := scsi.DefaultModeValues()
 	v.WriteCache = !c.NoWriteCache

@@ -6,18 +6,25 @@ import "github.com/tandem-san/tandem/scsi"
 func modeSense(b *brain, t *Task) bool {
 	cdb := t.cdb()
 	pc := scsi.PageControl(cdb.Byte(2) >> 6)
-	if pc == scsi.SavedValues {
+	stable := b.unit.config.Stable
+	if pc == scsi.SavedValues && !stable {
 		t.check(scsi.Illegal(scsi.SavingParametersNotSupported))
 		return false
 	}
 	v := b.state.mode
-	if pc == scsi.DefaultValues {
+	switch pc {
+	case scsi.DefaultValues:
 		v = b.unit.config.defaultMode()
+	case scsi.SavedValues:
+		v = b.unit.config.initialMode(b.state.saved)
 	}
 	pages, ok := scsi.AppendModePages(nil, cdb.Byte(2)&0x3F, cdb.Byte(3), pc, v)
 	if !ok {
 		t.check(scsi.InvalidCDBField(2))
 		return false
+	}
+	if stable {
+		scsi.MarkSavable(pages)
 	}
 	h := scsi.ModeHeader{
 		WriteProtected:  b.writeProtected(),
@@ -41,9 +48,9 @@ func (b *brain) writeProtected() bool {
 }
 
 // prepareModeSelect asks for the parameter list of MODE SELECT (SPC-5 §6.11).
-func prepareModeSelect(_ *brain, t *Task) bool {
+func prepareModeSelect(b *brain, t *Task) bool {
 	cdb := t.cdb()
-	if cdb.Bit(1, 0) { // SP: nothing is saved
+	if cdb.Bit(1, 0) && !b.unit.config.Stable { // SP: nothing is saved
 		t.check(scsi.InvalidCDBBit(1, 0))
 		return false
 	}
@@ -56,8 +63,8 @@ func prepareModeSelect(_ *brain, t *Task) bool {
 	return n > 0
 }
 
-// modeSelect changes mode parameters and tells all other nexuses with MODE
-// PARAMETERS CHANGED.
+// modeSelect changes mode parameters, saves them all when asked to, and tells
+// all other nexuses with MODE PARAMETERS CHANGED.
 func modeSelect(b *brain, t *Task) {
 	list := t.DataOut[:t.state.need]
 	split := scsi.SplitMode10
@@ -80,8 +87,15 @@ func modeSelect(b *brain, t *Task) {
 		if err != nil {
 			return effects{}, err
 		}
-		if next == p.mode {
+		save := t.cdb().Bit(1, 0) && (p.saved == nil || *p.saved != next)
+		if save {
+			p.saved = &next
+		}
+		if next == p.mode && !save {
 			return effects{}, errUnchanged
+		}
+		if next == p.mode {
+			return effects{}, nil
 		}
 		flush = p.mode.WriteCache && !next.WriteCache
 		p.mode = next

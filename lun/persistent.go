@@ -22,7 +22,7 @@ func persistentReserveIn(b *brain, t *Task) bool {
 		}
 		data = scsi.AppendReservation(nil, r.generation, r.held, key, r.kind)
 	case scsi.CmdReportCapabilities:
-		data = scsi.AppendReservationCapabilities(nil, b.unit.config.Commit != nil, r.powerLoss)
+		data = scsi.AppendReservationCapabilities(nil, b.unit.config.Stable, r.powerLoss)
 	case scsi.CmdReadFullStatus:
 		list := make([]scsi.FullStatus, len(r.registrations))
 		for i, g := range r.registrations {
@@ -83,7 +83,7 @@ func persistentReserveOut(b *brain, t *Task) {
 // it is found before anything is changed.
 func (b *brain) checkReserveOut(t *Task, o scsi.ReserveOut) error {
 	cmd := t.state.cmd
-	if o.PowerLoss && (cmd == scsi.CmdRegister || cmd == scsi.CmdRegisterAndIgnore) && b.unit.config.Commit == nil {
+	if o.PowerLoss && (cmd == scsi.CmdRegister || cmd == scsi.CmdRegisterAndIgnore) && !b.unit.config.Stable {
 		return scsi.InvalidParameterField(reserveOutFlags)
 	}
 	if o.SpecifyPorts && cmd != scsi.CmdRegister {
@@ -149,7 +149,7 @@ func (b *brain) registerToo(n Nexus, o scsi.ReserveOut) []Nexus {
 
 func (b *brain) registerAndMove(t *Task, list []byte) {
 	m, err := scsi.DecodeReserveMove(list)
-	if err == nil && m.PowerLoss && b.unit.config.Commit == nil {
+	if err == nil && m.PowerLoss && !b.unit.config.Stable {
 		err = scsi.InvalidParameterField(17)
 	}
 	if _, port := b.unit.access.Load().find(m.RelativePort); err == nil && port == nil {

@@ -41,6 +41,8 @@ type State struct {
 	// Reserve is who holds a reservation made with RESERVE.
 	Reserve *Nexus          `json:"reserve,omitempty"`
 	Mode    scsi.ModeValues `json:"mode"`
+	// Saved are the mode parameters saved by MODE SELECT, nil when none were.
+	Saved *scsi.ModeValues `json:"saved,omitempty"`
 	// Nexuses are those that have used the logical unit.
 	Nexuses []KnownNexus `json:"nexuses,omitempty"`
 }
@@ -94,11 +96,12 @@ func DecodeState(b []byte) (State, error) {
 type persistent struct {
 	reservations reservations
 	mode         scsi.ModeValues
+	saved        *scsi.ModeValues // never changed, only replaced
 }
 
 // clone makes a copy to be changed.
 func (p *persistent) clone() persistent {
-	return persistent{reservations: p.reservations.clone(), mode: p.mode}
+	return persistent{reservations: p.reservations.clone(), mode: p.mode, saved: p.saved}
 }
 
 // open checks a State and takes it over; initial are the mode parameters of a
@@ -117,7 +120,7 @@ func (s State) open(limit int, initial scsi.ModeValues) (persistent, error) {
 	if err := s.checkNames(); err != nil {
 		return persistent{}, err
 	}
-	p := persistent{mode: s.Mode}
+	p := persistent{mode: s.Mode, saved: s.Saved}
 	r := &p.reservations
 	r.generation, r.powerLoss = s.Generation, s.PowerLoss
 	seen := make(map[Nexus]bool, len(s.Registrations))
@@ -139,6 +142,21 @@ func (s State) open(limit int, initial scsi.ModeValues) (persistent, error) {
 		r.reserve = &n
 	}
 	return p, nil
+}
+
+// PowerOn is what a loss of power leaves of a State: the saved mode parameters
+// and, when APTPL was set, registrations and the persistent reservation
+// (SPC-5 §5.14.5). PRGENERATION begins again whatever APTPL was
+// (SPC-5 §6.16.2). No nexus is known, so each meets POWER ON OCCURRED.
+func (u *LogicalUnit) PowerOn(s State) State {
+	if s.Version == 0 {
+		return s
+	}
+	next := State{Version: s.Version, Mode: u.config.initialMode(s.Saved), Saved: s.Saved}
+	if s.PowerLoss {
+		next.Registrations, next.Reservation, next.PowerLoss = s.Registrations, s.Reservation, true
+	}
+	return next
 }
 
 func (s State) checkNames() error {
@@ -168,7 +186,7 @@ func (s State) checkNames() error {
 func (b *brain) export(p *persistent) State {
 	r := &p.reservations
 	s := State{
-		Version: stateVersion, Mode: p.mode,
+		Version: stateVersion, Mode: p.mode, Saved: p.saved,
 		Generation: r.generation, PowerLoss: r.powerLoss,
 		Registrations: append([]Registration(nil), r.registrations...),
 	}
@@ -318,13 +336,13 @@ func (b *brain) changeState(t *Task, compute func(*brain, *persistent) (effects,
 	}
 }
 
-// resetState is what a reset does to the state: default mode parameters, no
+// resetState is what a reset does to the state: the saved mode parameters, no
 // reservation made with RESERVE, and a unit attention for every nexus
 // (SAM-6 §6.3.3).
 func (u *LogicalUnit) resetState() {
 	err := u.change(func(b *brain, p *persistent) (effects, error) {
 		b.attend(scsi.BusDeviceResetFunctionOccurred, nil)
-		initial := u.config.defaultMode()
+		initial := u.config.initialMode(p.saved)
 		if p.mode == initial && p.reservations.reserve == nil {
 			return effects{}, errUnchanged
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Mode page codes (SPC-5 table 437, SBC-4 table 224).
@@ -125,9 +126,8 @@ func (v *ModeValues) take(p *modePage, d []byte) {
 
 // AppendModePages appends the mode pages that MODE SENSE asks for with a page
 // code, a subpage code and a page control: one page, the subpages of one, or
-// all. v are the current values, or for DefaultValues the default ones. It
-// reports false when there is no such page. SavedValues are not kept: the
-// caller refuses them (SPC-5 §6.13).
+// all. v are the values that the page control asks for. It reports false when
+// there is no such page (SPC-5 §6.13).
 func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues) ([]byte, bool) {
 	start := len(b)
 	for i := range modePages {
@@ -147,6 +147,29 @@ func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues
 		v.apply(p, b[at:])
 	}
 	return b, len(b) > start
+}
+
+// MarkSavable sets the PS bit of those of the pages, as AppendModePages made
+// them, whose parameters MODE SELECT can change and so save (SPC-5 §7.5.7).
+func MarkSavable(pages []byte) {
+	for at := 0; at < len(pages); {
+		p, n, err := findSelected(pages, at)
+		if err != nil {
+			panic(fmt.Sprintf("scsi: mode pages end with %x, which is no page", pages[at:]))
+		}
+		if slices.ContainsFunc(p.changeable[p.header():], func(b byte) bool { return b != 0 }) {
+			pages[at] |= 0x80
+		}
+		at += n
+	}
+}
+
+// header is how many bytes precede the parameters.
+func (p *modePage) header() int {
+	if p.subpage != 0 {
+		return 4
+	}
+	return 2
 }
 
 // ModeHeader is the mode parameter header and block descriptor of a disk
@@ -273,11 +296,7 @@ func SelectModePages(b []byte, offset int, v ModeValues) (ModeValues, error) {
 		current := make([]byte, n)
 		copy(current, p.defaults)
 		next.apply(p, current)
-		header := 2
-		if p.subpage != 0 {
-			header = 4
-		}
-		for i := header; i < n; i++ {
+		for i := p.header(); i < n; i++ {
 			if wrong := (page[i] ^ current[i]) &^ p.changeable[i]; wrong != 0 {
 				s := InvalidParameterField(at + i)
 				s.Bit, s.HasBit = highestBit(wrong), true
