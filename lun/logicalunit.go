@@ -195,7 +195,7 @@ func (u *LogicalUnit) Deactivate() State {
 	}
 	b.stopping = true
 	b.drain()
-	b.turnAway(phaseExecuting)
+	b.turnAway()
 	b.forsake()
 	idle := b.whenIdle()
 	b.run()

@@ -47,7 +47,10 @@ func (t *Task) have() int {
 // before the call has returned; the lock is released meanwhile.
 func (b *brain) move(t *Task) {
 	s := &t.state
-	if !b.mayTouch(t) {
+	if b.draining {
+		t.notServed()
+	}
+	if t.NotServed || !b.mayTouch(t) {
 		b.finish(t)
 		return
 	}
@@ -95,7 +98,7 @@ func (u *LogicalUnit) Vacate(ctx context.Context) error {
 		return nil
 	}
 	b.drain()
-	b.turnAway(phaseExecuting)
+	b.turnAway()
 	idle := b.whenIdle()
 	b.run()
 	select {
@@ -106,13 +109,12 @@ func (u *LogicalUnit) Vacate(ctx context.Context) error {
 	}
 }
 
-// turnAway ends the tasks that have not come as far as a phase, and no more
-// start.
-func (b *brain) turnAway(before phase) {
+// turnAway ends the tasks that do not run yet.
+func (b *brain) turnAway() {
 	b.waking = true
 	for t := b.tasks.oldest; t != nil; {
 		next := t.state.newer
-		if t.state.phase < before {
+		if t.state.phase < phaseExecuting {
 			b.withdraw(t)
 			t.notServed()
 			b.complete(t)
