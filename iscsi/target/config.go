@@ -37,6 +37,9 @@ type PortalGroup struct {
 	// Redirect, when valid, sends every login to another portal before it is
 	// authenticated (target moved temporarily).
 	Redirect netip.AddrPort
+	// DSCP is the differentiated services code point (RFC 2474) of what is sent
+	// to initiators, at most 63. 0 is best effort, the system's own.
+	DSCP uint8
 	// PingTimeout is how long an initiator may be silent in all, a ping at
 	// two fifths of it included, before its session is dropped; 0 is for ever.
 	PingTimeout time.Duration
@@ -186,6 +189,9 @@ func (s *snapshot) addGroups(groups []PortalGroup) (errs []error) {
 		}
 		if err := g.DiscoveryAuth.check(); err != nil {
 			fail("discovery: %w", err)
+		}
+		if g.DSCP > maxDSCP {
+			fail("DSCP %d, want at most %d", g.DSCP, maxDSCP)
 		}
 		if g.PingTimeout < 0 {
 			fail("ping timeout %v is negative", g.PingTimeout)

@@ -3,6 +3,7 @@ package target
 import (
 	"container/list"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -23,6 +24,7 @@ type Limits struct {
 	SessionsPerPortal  int
 	SessionsPerAddress int
 	// LoginTime bounds a login from accept to full feature phase; default 15 s.
+	// NoLoginTime is no bound.
 	LoginTime time.Duration
 	// LoginsPerSecond bounds how many logins begin in a second, over all
 	// portals; those above are refused with "service unavailable". Default
@@ -56,6 +58,10 @@ type Limits struct {
 	// 64 KiB.
 	ReadBuffer int
 }
+
+// NoLoginTime lets a login take for ever. Its connection still makes room for
+// others when there are too many.
+const NoLoginTime time.Duration = math.MaxInt64
 
 func (l Limits) withDefaults() (Limits, error) {
 	for _, d := range []struct {

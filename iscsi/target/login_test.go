@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +210,16 @@ func TestALoginThatNeverEndsIsCut(t *testing.T) {
 		}
 	}
 	t.Error("five requests were taken")
+}
+
+func TestALoginMayTakeForEver(t *testing.T) {
+	f := newFixture(t, func(_ *target.Config, o *target.Options) { o.Limits.LoginTime = target.NoLoginTime })
+	f.dial(nil)
+	silent := f.connect()
+	_ = silent.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // a login that is cut at once ends before
+	if _, err := silent.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a login under way ended: %v", err)
+	}
 }
 
 func TestEndlessTextIsCut(t *testing.T) {

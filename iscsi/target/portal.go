@@ -115,6 +115,9 @@ func (p *portal) serve() {
 			_ = conn.Close()
 			continue
 		}
+		if err := setDSCP(conn, p.group.Load().DSCP); err != nil {
+			log.Warn("packets are sent without their DSCP", "initiator", c.remote, "error", err)
+		}
 		p.server.running.Go(c.serve)
 	}
 }
