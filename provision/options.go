@@ -141,8 +141,8 @@ func (l *LUN) set(field string) (err error) {
 		}
 	case "blocksize":
 		n, err := ctlconf.ParseSize(value)
-		if err != nil || n > 4096 {
-			return fmt.Errorf("blocksize %q, expected 512, 1024, 2048 or 4096", value)
+		if err != nil || n != 512 && n != 4096 {
+			return fmt.Errorf("blocksize %q, expected 512 or 4096", value)
 		}
 		l.BlockSize = uint32(n)
 	case "serial":

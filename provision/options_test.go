@@ -25,7 +25,7 @@ func TestLUNsAreReadFromOneArgument(t *testing.T) {
 		"data=/srv,size=":         "lun data: size",
 		"data=/srv,size=10X":      `size "10X", expected a number of bytes`,
 		"data=/srv,size=0":        "expected a number of bytes",
-		"data=/srv,blocksize=8K":  "expected 512, 1024, 2048 or 4096",
+		"data=/srv,blocksize=8K":  "expected 512 or 4096",
 		"data=/srv,fence=process": "fence: process, expected the path of a pid file",
 		"data=/srv,colour=red":    `unknown "colour"`,
 		"data=/srv,":              "",

@@ -50,11 +50,7 @@ func root() *cobra.Command {
 	return cmd
 }
 
-// newLog writes structured lines to standard error.
-func newLog(debug bool) *slog.Logger {
-	level := slog.LevelInfo
-	if debug {
-		level = slog.LevelDebug
-	}
+// newLog writes structured lines of a level to standard error.
+func newLog(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }

@@ -27,12 +27,23 @@ it. SIGHUP reads the configuration again.`,
 			if err != nil {
 				return err
 			}
-			log := newLog(c.Debug > 0)
+			level := new(slog.LevelVar)
+			level.Set(logLevel(c))
+			log := newLog(level)
 			ctl, err := controller.New(c, controller.Options{Version: version, Socket: socket, Log: log})
 			if err != nil {
 				return err
 			}
-			stop := reloadOnHangup(cmd, ctl, path, log)
+			stop := reloadOnHangup(cmd.Context(), log, func() error {
+				c, err := readConfig(cmd.ErrOrStderr(), path)
+				if err == nil {
+					err = ctl.Reload(c)
+				}
+				if err == nil {
+					level.Set(logLevel(c))
+				}
+				return err
+			})
 			defer stop()
 			return ctl.Run(cmd.Context())
 		},
@@ -42,9 +53,17 @@ it. SIGHUP reads the configuration again.`,
 	return cmd
 }
 
+// logLevel is that of the statement debug.
+func logLevel(c *ctlconf.Config) slog.Level {
+	if c.Debug > 0 {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
 // reloadOnHangup reloads with each SIGHUP until stop is called.
-func reloadOnHangup(cmd *cobra.Command, ctl *controller.Controller, path string, log *slog.Logger) (stop func()) {
-	ctx, cancel := context.WithCancel(cmd.Context())
+func reloadOnHangup(ctx context.Context, log *slog.Logger, reload func() error) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	done := make(chan struct{})
@@ -55,7 +74,11 @@ func reloadOnHangup(cmd *cobra.Command, ctl *controller.Controller, path string,
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				reload(cmd, ctl, path, log)
+				if err := reload(); err != nil {
+					log.Error("not reloaded: the configuration before stays in force", "error", err)
+				} else {
+					log.Info("reloaded")
+				}
 			}
 		}
 	}()
@@ -64,17 +87,4 @@ func reloadOnHangup(cmd *cobra.Command, ctl *controller.Controller, path string,
 		cancel()
 		<-done
 	}
-}
-
-func reload(cmd *cobra.Command, ctl *controller.Controller, path string, log *slog.Logger) {
-	var c *ctlconf.Config
-	c, err := readConfig(cmd.ErrOrStderr(), path)
-	if err == nil {
-		err = ctl.Reload(c)
-	}
-	if err != nil {
-		log.Error("not reloaded: the configuration before stays in force", "config", path, "error", err)
-		return
-	}
-	log.Info("reloaded", "config", path)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"log/slog"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-san/tandem/controller"
@@ -17,7 +19,7 @@ func witnessCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return controller.RunWitness(cmd.Context(), w, newLog(false))
+			return controller.RunWitness(cmd.Context(), w, newLog(slog.LevelInfo))
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "/etc/tandem/witness.conf", "configuration file")
