@@ -15,7 +15,7 @@ func TestInquiryAnswersTheStandardDataAndEveryPage(t *testing.T) {
 	s.configure(t, open(target, fmt.Sprintf("lun 0 { path %s  size 64M  serial S-0815 }", s.disk("disk"))))
 	s.start(t)
 	contains(t, succeed(t, "iscsi-inq", s.url(0)),
-		"Peripheral Device Type:DIRECT_ACCESS", "CmdQue:1", "TPGS:1", "HiSup:1", "Vendor:TANDEM", "Version Descriptor:0960 iSCSI")
+		"Peripheral Device Type:DIRECT_ACCESS", "CmdQue:1", "TPGS:3", "HiSup:1", "Vendor:TANDEM", "Version Descriptor:0960 iSCSI")
 	for _, page := range []struct {
 		code string
 		want []string

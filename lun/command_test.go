@@ -44,7 +44,7 @@ func TestCommandsOutsideTheTableAreRefused(t *testing.T) {
 func TestEveryPageOfInquiryIsThere(t *testing.T) {
 	f := setup(t, testConfig(), nil)
 	q, err := scsi.DecodeStandardInquiry(f.good(t, alice, inquiry(false, 0, 255), nil))
-	if err != nil || q.Vendor != "TANDEM" || q.Product != "VIRTUAL DISK" || q.Revision != "0001" || q.TPGS != scsi.TPGSImplicit {
+	if err != nil || q.Vendor != "TANDEM" || q.Product != "VIRTUAL DISK" || q.Revision != "0001" || q.TPGS != scsi.TPGSBoth {
 		t.Fatalf("standard INQUIRY data %+v, %v", q, err)
 	}
 	pages, err := scsi.SplitVPD(f.good(t, alice, inquiry(true, 0, 255), nil), 0)

@@ -113,6 +113,11 @@ type Config struct {
 	// Stable: what Commit has taken survives a loss of power too, so that APTPL
 	// is accepted and mode parameters can be saved.
 	Stable bool
+	// HandOver, when set, begins to move the brain to the controller of another
+	// target port group, and does not wait for it; an error says why that
+	// cannot be. It is called for SET TARGET PORT GROUPS, and must not call
+	// back.
+	HandOver func(group uint16) error
 	// Log gets a line per event in the life of the logical unit, none per
 	// command. Nothing is logged when nil.
 	Log *slog.Logger

@@ -17,6 +17,9 @@ type handler struct {
 	// needs none held.
 	execute func(*brain, *Task)
 	free    bool
+	// apart: it is executed by the worker that changes state, on no account by
+	// the caller.
+	apart bool
 	// moves: the data can be moved elsewhere (Mover).
 	moves bool
 }
@@ -48,6 +51,8 @@ func init() {
 		scsi.CmdReportTargetPortGroups:                 port,
 		scsi.CmdReportSupportedOperationCodes:          port,
 		scsi.CmdReportSupportedTaskManagementFunctions: port,
+
+		scsi.CmdSetTargetPortGroups: {prepare: prepareSetPortGroups, execute: setPortGroups, apart: true},
 
 		scsi.CmdTestUnitReady:  {prepare: testUnitReady},
 		scsi.CmdRequestSense:   {prepare: requestSense},

@@ -53,6 +53,17 @@ func (n *nexus) takeAttention() scsi.ASC {
 	return a
 }
 
+// forgetAttention clears a condition if it is pending.
+func (n *nexus) forgetAttention(a scsi.ASC) {
+	for i, p := range n.attentions[:n.attentionCount] {
+		if p == a {
+			copy(n.attentions[i:], n.attentions[i+1:n.attentionCount])
+			n.attentionCount--
+			return
+		}
+	}
+}
+
 // returnAttention puts back a condition that was taken and not delivered.
 func (n *nexus) returnAttention(a scsi.ASC) {
 	if n.attentionCount == maxAttentions {

@@ -133,7 +133,7 @@ func (b *brain) receive(t *Task) {
 // handOver gives a task whose execution may wait to a worker. It reports false
 // when the task is for the caller to execute.
 func (b *brain) handOver(t *Task) bool {
-	if changesState(t) {
+	if changesState(t) || handlers[t.state.cmd].apart {
 		if !b.changing {
 			b.changing = true
 			b.running.Go(func() { b.worker(b.changeWork) })
@@ -237,6 +237,10 @@ func (b *brain) gate(t *Task) bool {
 	n := t.state.nexus
 	id, sense := scsi.Lookup(t.CDB)
 	c := &scsi.Commands[id]
+	if t.HandoverAsked {
+		// Who asked for the change is not told of it (SPC-5 §6.47).
+		n.forgetAttention(scsi.AsymmetricAccessStateChanged)
+	}
 	if n.attentionCount > 0 && c.Attention == scsi.AttentionReported {
 		t.check(unitAttention(n.takeAttention()))
 		return false

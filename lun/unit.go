@@ -121,6 +121,10 @@ type Task struct {
 	// that it stays true over all runs of the task; the port clears it with
 	// the rest of the task.
 	Uncertain bool
+	// HandoverAsked: a run of SET TARGET PORT GROUPS has begun a handover and
+	// ended with NotServed, to be run again when that is over. A unit only ever
+	// sets it; the port clears it with the rest of the task.
+	HandoverAsked bool
 
 	state taskState
 }

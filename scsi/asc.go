@@ -60,6 +60,7 @@ const (
 	InsufficientRegistrationResources      ASC = 0x5504
 	FailurePredictionThresholdExceeded     ASC = 0x5D00
 	FailurePredictionThresholdExceededTest ASC = 0x5DFF
+	SetTargetPortGroupsCommandFailed       ASC = 0x670A
 )
 
 var ascNames = map[ASC]string{
@@ -114,6 +115,7 @@ var ascNames = map[ASC]string{
 	InsufficientResources:                                   "INSUFFICIENT RESOURCES",
 	InsufficientRegistrationResources:                       "INSUFFICIENT REGISTRATION RESOURCES",
 	FailurePredictionThresholdExceeded:                      "FAILURE PREDICTION THRESHOLD EXCEEDED",
+	SetTargetPortGroupsCommandFailed:                        "SET TARGET PORT GROUPS COMMAND FAILED",
 	FailurePredictionThresholdExceededTest:                  "FAILURE PREDICTION THRESHOLD EXCEEDED (FALSE)",
 }
 

@@ -56,6 +56,7 @@ const (
 	CmdReportTargetPortGroups
 	CmdReportSupportedOperationCodes
 	CmdReportSupportedTaskManagementFunctions
+	CmdSetTargetPortGroups
 	CmdRead12
 	CmdWrite12
 	CmdWriteAndVerify12
@@ -327,6 +328,11 @@ var Commands = [NumCommands]Command{
 		Name: "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", OpCode: 0xA3, ServiceAction: 0x0D, HasServiceAction: true,
 		Usage:     []byte{0xA3, 0x0D, 0x80, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
 		Direction: DataIn, Access: OnStandby | OnUnavailable, ByPort: true, Conflict: ConflictReads, Timeout: 30,
+	},
+	CmdSetTargetPortGroups: {
+		Name: "SET TARGET PORT GROUPS", OpCode: 0xA4, ServiceAction: 0x0A, HasServiceAction: true,
+		Usage:     []byte{0xA4, 0x0A, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataOut, Access: OnStandby | OnUnavailable, Conflict: ConflictWrites, Timeout: 30,
 	},
 	CmdRead12: {
 		Name: "READ(12)", OpCode: 0xA8,

@@ -27,6 +27,7 @@ const (
 	TPGSNone     = 0x0
 	TPGSImplicit = 0x1
 	TPGSExplicit = 0x2
+	TPGSBoth     = TPGSImplicit | TPGSExplicit
 )
 
 // versionDescriptors are the standards that standard INQUIRY data claims
