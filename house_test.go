@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"demo"},
 	{"controller"},
 	{"ha/node", "iscsi/target", "iscsi/initiator/multipath", "provision"},
-	{"ha/forward", "ha/arbiter/arbitertest"},
+	{"ha/forward", "ha/arbiter/arbitertest", "lun/statefile"},
 	{"ha/arbiter/etcd", "ha/arbiter/manual", "ha/link", "lun", "iscsi/initiator"},
 	{"ha/arbiter", "iscsi"},
 	{"api", "block", "ctlconf", "ha", "identity", "pidfile", "scsi", "workload"},
