@@ -27,8 +27,11 @@ const (
 	kindManaged  = 7 // flags: the function response
 )
 
-// flagScanning is the flag of kindSubmit: see lun.Task.Scanning.
-const flagScanning = 1 << 0
+// Flags of kindSubmit: see the fields of lun.Task of these names.
+const (
+	flagScanning = 1 << 0
+	flagAsked    = 1 << 1 // HandoverAsked
+)
 
 // Flags of kindComplete.
 const (
@@ -38,6 +41,8 @@ const (
 	// flagFixedSense: the sense data, which travels in descriptor format, is
 	// for fixed format.
 	flagFixedSense = 1 << 3
+	// flagHandover: HandoverAsked of lun.Task.
+	flagHandover = 1 << 4
 )
 
 // Limits of what is sent.
@@ -147,6 +152,9 @@ func appendResult(b []byte, t *lun.Task) ([]byte, uint8) {
 	}
 	if t.Uncertain {
 		flags |= flagUncertain
+	}
+	if t.HandoverAsked {
+		flags |= flagHandover
 	}
 	b = append(b, byte(t.Status))
 	b = binary.BigEndian.AppendUint64(b, uint64(max(t.Transfer, 0)))

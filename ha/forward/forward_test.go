@@ -480,6 +480,28 @@ func TestSenseDataArrivesWhole(t *testing.T) {
 	}
 }
 
+// A SET TARGET PORT GROUPS that has begun a handover and comes back says so when
+// it is sent again.
+func TestAHandoverThatWasAskedForIsToldBothWays(t *testing.T) {
+	one, two := pair(t, options{})
+	slow := &slowUnit{}
+	one.serve("slow", slow)
+	p := newPort(t, two.Proxy("slow", 1, 7))
+	task := newTask(alice, make([]byte, 12), nil, 0)
+	for i, asked := range []bool{false, true} {
+		p.submit(task)
+		far := slow.task(t, i)
+		if far.HandoverAsked != asked {
+			t.Fatalf("run %d: asked is %t at the primary", i, far.HandoverAsked)
+		}
+		far.NotServed, far.HandoverAsked = true, true
+		slow.complete(far)
+		if p.wait(t, task); !task.NotServed || !task.HandoverAsked {
+			t.Fatalf("run %d: not served %t, asked %t at the secondary", i, task.NotServed, task.HandoverAsked)
+		}
+	}
+}
+
 func TestWithdrawEndsWhatASilentPrimaryDoesNotAnswer(t *testing.T) {
 	one, two := pair(t, options{})
 	slow := &slowUnit{managing: make(chan struct{})}

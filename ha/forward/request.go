@@ -88,7 +88,10 @@ func (p *peer) submit(u *Proxy, t *lun.Task) bool {
 	p.head = appendCommand(p.head[:0], u.unit, t)
 	f := link.Frame{Kind: kindSubmit, Request: r.id, Epoch: u.epoch, Head: p.head}
 	if t.Scanning {
-		f.Flags = flagScanning
+		f.Flags |= flagScanning
+	}
+	if t.HandoverAsked {
+		f.Flags |= flagAsked
 	}
 	if len(t.DataOut) > 0 {
 		r.sent = min(len(t.DataOut), t.ExpectedOut, MaxTransfer)
@@ -232,6 +235,9 @@ func (p *peer) completeCame(f link.Frame) error {
 	}
 	if f.Flags&flagUncertain != 0 {
 		t.Uncertain = true
+	}
+	if f.Flags&flagHandover != 0 {
+		t.HandoverAsked = true
 	}
 	if f.Lost { // no memory for the data-in
 		t.Status, t.Sense, t.Transfer = scsi.StatusBusy, scsi.Sense{}, 0

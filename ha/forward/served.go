@@ -111,7 +111,7 @@ func (p *peer) newServed(f link.Frame) (*served, error) {
 		Nexus: lun.Nexus{InitiatorPort: p.portName(c.port), TargetPort: c.target},
 		Tag:   c.tag, CDB: s.cdb[:copy(s.cdb[:], c.cdb)], Attribute: c.attribute,
 		ExpectedOut: c.expectedOut, ExpectedIn: c.expectedIn, Transport: s,
-		Scanning: f.Flags&flagScanning != 0,
+		Scanning: f.Flags&flagScanning != 0, HandoverAsked: f.Flags&flagAsked != 0,
 	}
 	return s, nil
 }
