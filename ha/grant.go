@@ -68,6 +68,9 @@ type State struct {
 	Grants map[string]Grant
 	// Holders are the controllers whose arbiter lease is held.
 	Holders map[NodeID]bool
+	// Floors by name of the logical unit: a state of it that is before its
+	// floor is out of date, and nobody may serve with it.
+	Floors map[string]Stamp
 }
 
 // Alone reports whether nobody but the primary is a candidate.

@@ -40,6 +40,11 @@ type Store interface {
 	Hold(ctx context.Context) (until time.Time, err error)
 	// Drop gives the lease up at once.
 	Drop(ctx context.Context) error
+	// RaiseFloor makes every state of a logical unit before a stamp out of
+	// date: from its return on every Read and Settle shows that floor, or a
+	// higher one. The primary asks for it before it acknowledges what a
+	// controller that might serve later does not know.
+	RaiseFloor(ctx context.Context, lun string, at ha.Stamp) error
 	// Watch sends the State after each change until ctx ends, the present one
 	// first; then the channel is closed. States may be skipped, never
 	// reordered. It is a hint: who acts on it uses Change, which checks again.

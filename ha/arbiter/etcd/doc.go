@@ -10,6 +10,7 @@
 //
 //	grant/<lun>     the grant, JSON {"epoch":4,"primary":1,"candidates":[1,2]}
 //	alive/<node>    there while the controller holds the arbiter's lease; attached to an etcd lease
+//	floor/<lun>     the floor of its states, JSON {"epoch":4,"version":2}
 //	ticket/<node>   which process speaks for the controller, and in which revision of its right to
 //
 // # Tickets

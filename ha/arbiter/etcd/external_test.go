@@ -151,6 +151,8 @@ func TestANonsensicalValueIsReportedByName(t *testing.T) {
 		"/tandem/beast/grant/a":    "{",
 		"/tandem/beast/grant/b":    `{"epoch":1,"primary":2,"candidates":[1]}`,
 		"/tandem/beast/grant/c\n":  `{"epoch":1,"primary":1,"candidates":[1]}`,
+		"/tandem/beast/floor/a":    "{",
+		"/tandem/beast/floor/b\n":  `{"epoch":1,"version":1}`,
 		"/tandem/beast/alive/9":    "x",
 		"/tandem/beast/alive/01":   "x",
 		"/tandem/beast/alive/1 ":   "x",

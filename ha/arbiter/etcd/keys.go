@@ -32,13 +32,15 @@ func newKeys(cluster string) keys { return keys{prefix: "/tandem/" + cluster + "
 
 func (k keys) grants() string            { return k.prefix + "grant/" }
 func (k keys) grant(lun string) string   { return k.grants() + lun }
+func (k keys) floors() string            { return k.prefix + "floor/" }
+func (k keys) floor(lun string) string   { return k.floors() + lun }
 func (k keys) alives() string            { return k.prefix + "alive/" }
 func (k keys) alive(n ha.NodeID) string  { return k.alives() + strconv.Itoa(int(n)) }
 func (k keys) ticket(n ha.NodeID) string { return k.prefix + "ticket/" + strconv.Itoa(int(n)) }
 
-// lun is the logical unit whose grant key holds.
+// lun is the logical unit whose grant or floor key holds.
 func (k keys) lun(key string) (string, error) {
-	lun := strings.TrimPrefix(key, k.grants())
+	lun := strings.TrimPrefix(strings.TrimPrefix(key, k.grants()), k.floors())
 	if err := checkLUN(lun); err != nil {
 		return "", fmt.Errorf("key %q: %w", key, err)
 	}

@@ -164,6 +164,7 @@ func (s *Store) read(ctx context.Context) (view, error) {
 		resp, err = s.client.Txn(ctx).Then(
 			clientv3.OpGet(s.keys.grants(), clientv3.WithPrefix(), clientv3.WithLimit(MaxLUNs)),
 			clientv3.OpGet(s.keys.alives(), clientv3.WithPrefix(), clientv3.WithLimit(ha.MaxNodes+1)),
+			clientv3.OpGet(s.keys.floors(), clientv3.WithPrefix(), clientv3.WithLimit(MaxLUNs)),
 		).Commit()
 		return err
 	})
@@ -174,7 +175,12 @@ func (s *Store) read(ctx context.Context) (view, error) {
 	if grants.More {
 		return view{}, fmt.Errorf("the arbiter holds %d grants, at most %d are accepted", grants.Count, MaxLUNs)
 	}
-	return s.view(resp.Header.Revision, grants.Kvs, alives.Kvs)
+	v, err := s.view(resp.Header.Revision, grants.Kvs, alives.Kvs)
+	if err != nil {
+		return view{}, err
+	}
+	v.Floors, err = s.floors(resp.Responses[2].GetResponseRange().Kvs)
+	return v, err
 }
 
 // view decodes what read found.

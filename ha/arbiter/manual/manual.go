@@ -80,6 +80,9 @@ func (s *Store) Hold(context.Context) (time.Time, error) {
 	return time.Now().Add(math.MaxInt64 / 4), nil
 }
 
+// RaiseFloor does nothing: after a restart nothing would be known of it.
+func (s *Store) RaiseFloor(context.Context, string, ha.Stamp) error { return nil }
+
 // Drop does nothing.
 func (s *Store) Drop(context.Context) error { return nil }
 
