@@ -139,6 +139,14 @@ func (cl *cluster) closeArbiter() {
 	}
 }
 
+// close closes a cluster that has not run.
+func (cl *cluster) close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	// What it says is that it was ended.
+	_ = cl.run(ctx)
+}
+
 // run takes part in the cluster until ctx ends.
 func (cl *cluster) run(ctx context.Context) error {
 	defer cl.closeArbiter()

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Controller struct {
 	target  *target.Server
 	cluster *cluster // nil without high availability
 	admin   net.Listener
+	socket  string // of admin
 	pids    []*pidfile.File
 
 	mu     sync.Mutex // protects what a reload changes
@@ -50,19 +52,23 @@ func New(c *ctlconf.Config, o Options) (_ *Controller, err error) {
 	}
 	ctl := &Controller{
 		options: o, log: o.Log, config: c,
-		pool:  block.NewPool(bufferBudget),
-		ports: newPortNumbers(node),
-		local: map[string]*localUnit{},
+		pool:   block.NewPool(bufferBudget),
+		ports:  newPortNumbers(node),
+		local:  map[string]*localUnit{},
+		socket: cmp.Or(c.Socket, o.Socket, DefaultSocket),
 	}
 	defer func() {
 		if err != nil {
+			if ctl.cluster != nil {
+				ctl.cluster.close()
+			}
 			ctl.close()
 		}
 	}()
 	if err := ctl.takePIDFiles(c); err != nil {
 		return nil, err
 	}
-	if ctl.admin, err = api.Listen(ctl.socket()); err != nil {
+	if ctl.admin, err = api.Listen(ctl.socket); err != nil {
 		return nil, err
 	}
 	if c.HA != nil {
@@ -78,7 +84,7 @@ func New(c *ctlconf.Config, o Options) (_ *Controller, err error) {
 		return nil, err
 	}
 	ctl.target, err = target.New(tc, target.Options{
-		Pool: ctl.pool, Logger: o.Log, Limits: target.Limits{LoginTime: c.LoginTimeout},
+		Pool: ctl.pool, Logger: o.Log, Limits: target.Limits{LoginTime: loginTime(c.LoginTimeout)},
 	})
 	return ctl, err
 }
@@ -105,16 +111,6 @@ func (c *Controller) takePIDFiles(conf *ctlconf.Config) error {
 		c.pids = append(c.pids, f)
 	}
 	return nil
-}
-
-func (c *Controller) socket() string {
-	switch {
-	case c.config.Socket != "":
-		return c.config.Socket
-	case c.options.Socket != "":
-		return c.options.Socket
-	}
-	return DefaultSocket
 }
 
 // openLocals opens every logical unit of a controller without high
@@ -207,7 +203,10 @@ func (c *Controller) Run(ctx context.Context) error {
 func (c *Controller) announce(ctx context.Context) {
 	for ctx.Err() == nil {
 		if c.ready() {
-			c.log.Info("ready", "portals", c.portals(), "socket", c.socket(), "luns", len(c.config.LUNs))
+			c.mu.Lock()
+			conf := c.config
+			c.mu.Unlock()
+			c.log.Info("ready", "portals", portals(conf), "socket", c.socket, "luns", len(conf.LUNs))
 			return
 		}
 		select {
@@ -235,9 +234,9 @@ func (c *Controller) ready() bool {
 }
 
 // portals are the addresses that are listened on.
-func (c *Controller) portals() []string {
+func portals(c *ctlconf.Config) []string {
 	var out []string
-	for _, g := range c.config.PortalGroups {
+	for _, g := range c.PortalGroups {
 		if !g.Used || g.Foreign {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/tandem-san/tandem/ctlconf"
 )
@@ -28,6 +29,7 @@ func (c *Controller) Reload(next *ctlconf.Config) error {
 	}
 	if err != nil {
 		c.closeUnused(c.config)
+		c.ports.keep(c.config)
 		return err
 	}
 	c.config = next
@@ -43,9 +45,22 @@ func (c *Controller) refuseReload(next *ctlconf.Config) error {
 		all = append(all, next.Errorf(at, "%s cannot change while the controller runs: restart it", what))
 	}
 	old := c.config
+	for _, s := range []struct {
+		statement string
+		same      bool
+	}{
+		{"pidfile", old.PIDFile == next.PIDFile},
+		{"socket", old.Socket == next.Socket},
+		{"timeout", old.LoginTimeout == next.LoginTimeout},
+	} {
+		if !s.same {
+			refuse(next.At(s.statement), s.statement)
+		}
+	}
 	switch {
 	case (old.HA == nil) != (next.HA == nil):
 		all = append(all, errors.New("the ha section cannot come or go while the controller runs: restart it"))
+		return errors.Join(all...) // with it all the rest changes
 	case old.HA != nil && !sameHA(old.HA, next.HA):
 		refuse(next.HA.Position, "the ha section")
 	}
@@ -65,7 +80,74 @@ func (c *Controller) refuseReload(next *ctlconf.Config) error {
 			}
 		}
 	}
+	if old.HA != nil && next.HA != nil {
+		refusePorts(old, next, refuse)
+	}
 	return errors.Join(all...)
+}
+
+// refusePorts names what would change the target ports through which the
+// logical units of a cluster are reached: the other controllers, and
+// initiators through them, were told of those of the start.
+func refusePorts(old, next *ctlconf.Config, refuse func(ctlconf.Position, string)) {
+	before, after := clusterPorts(old), clusterPorts(next)
+	for _, t := range next.Targets {
+		for _, tp := range t.Ports {
+			key := portKey{t.Name, tp.PortalGroup.Name}
+			was, had := before[key]
+			is, has := after[key]
+			switch {
+			case has && !had:
+				refuse(tp.Position, fmt.Sprintf("the target ports of a cluster (new: %s in portal-group %q)", t.Name, key.group))
+			case has && was.tag != is.tag:
+				refuse(tagPosition(tp.PortalGroup), fmt.Sprintf("the tag of portal-group %q (%d, not %d) in a cluster", key.group, was.tag, is.tag))
+			case has && !slices.Equal(was.luns, is.luns):
+				refuse(t.Position, fmt.Sprintf("the list of logical units of target %s in a cluster", t.Name))
+			}
+		}
+	}
+	for _, t := range old.Targets {
+		for _, tp := range t.Ports {
+			key := portKey{t.Name, tp.PortalGroup.Name}
+			_, had := before[key]
+			if _, has := after[key]; had && !has {
+				refuse(ctlconf.Position{}, fmt.Sprintf("the target ports of a cluster (gone: %s in portal-group %q)", t.Name, key.group))
+			}
+		}
+	}
+}
+
+// clusterPort is a target port and the names of the logical units behind it.
+type clusterPort struct {
+	tag  uint16
+	luns []string
+}
+
+// clusterPorts are the target ports that have a logical unit behind them.
+func clusterPorts(c *ctlconf.Config) map[portKey]clusterPort {
+	out := map[portKey]clusterPort{}
+	for _, t := range c.Targets {
+		var luns []string
+		for _, m := range t.LUNs {
+			luns = append(luns, m.LUN.Name)
+		}
+		slices.Sort(luns)
+		for _, tp := range t.Ports {
+			if len(luns) > 0 {
+				out[portKey{t.Name, tp.PortalGroup.Name}] = clusterPort{tp.PortalGroup.Tag, luns}
+			}
+		}
+	}
+	return out
+}
+
+// tagPosition is where the tag of a group is given, or the group that counts
+// otherwise.
+func tagPosition(g *ctlconf.PortalGroup) ctlconf.Position {
+	if g.Has("option tag") {
+		return g.At("option tag")
+	}
+	return g.At("tag")
 }
 
 // sameLUN reports whether both describe the same logical unit, wherever they

@@ -2,12 +2,21 @@ package controller
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/tandem-san/tandem/ctlconf"
 	"github.com/tandem-san/tandem/iscsi"
 	"github.com/tandem-san/tandem/iscsi/target"
 	"github.com/tandem-san/tandem/lun"
 )
+
+// loginTime translates the statement timeout, of which 0 is for ever.
+func loginTime(timeout time.Duration) time.Duration {
+	if timeout == 0 {
+		return target.NoLoginTime
+	}
+	return timeout
+}
 
 // targetConfig translates the configuration for the iSCSI target. unit finds
 // a logical unit by name.
@@ -42,6 +51,7 @@ func portalGroup(g *ctlconf.PortalGroup) target.PortalGroup {
 		DiscoveryFilter: target.DiscoveryFilter(g.DiscoveryFilter),
 		Foreign:         g.Foreign,
 		Redirect:        g.Redirect,
+		DSCP:            uint8(max(g.DSCP, 0)), // unset is best effort, as the system's own
 		PingTimeout:     g.PingTimeout,
 	}
 	for _, p := range g.Portals {
