@@ -35,6 +35,20 @@ type Fence struct {
 	LUN   string
 	Epoch uint64
 	Node  NodeID
+	// Kept: this controller has served without a break since Node was a
+	// candidate. It knows what Node may still write and need not fence it when
+	// that is nothing.
+	Kept bool
+}
+
+// Lapse says that what a secondary was allowed to write in epochs before this
+// one is over: it is fenced, or the operator says so. With Wait nobody fences
+// it, and it is over when the time that it was allowed for is.
+type Lapse struct {
+	LUN   string
+	Epoch uint64
+	Node  NodeID
+	Wait  bool
 }
 
 // Drain asks that no new command start and those in flight be finished.
@@ -97,6 +111,7 @@ func (AskChange) action()  {}
 func (Settle) action()     {}
 func (Hold) action()       {}
 func (Fence) action()      {}
+func (Lapse) action()      {}
 func (Drain) action()      {}
 func (Right) action()      {}
 func (Route) action()      {}

@@ -42,6 +42,9 @@ type UnitConfig struct {
 	// Automatic: a candidate takes over by itself; otherwise only when the
 	// operator says so.
 	Automatic bool
+	// SecondaryWrites: candidates write to the disk too, each time as the
+	// primary allows (mode 1), so that one that is lost has to be fenced.
+	SecondaryWrites bool
 	// Failback: at home, after it has been a healthy candidate for so long
 	// without a break, this controller asks the primary to hand over. 0: never.
 	Failback time.Duration

@@ -288,6 +288,7 @@ func (c *Core) learn(u *unit, g Grant) {
 		return
 	}
 	old := u.grant
+	kept := c.keeps(u, g)
 	u.grant = g
 	if g.Primary != old.Primary || old.Epoch != 0 && u.released == old.Epoch {
 		u.newPrimary(c.now, c.seq)
@@ -295,8 +296,12 @@ func (c *Core) learn(u *unit, g Grant) {
 	if g.Primary != old.Primary {
 		u.restAt = 0
 	}
-	u.drain, u.fencing = handover{}, false
+	u.drain, u.fenced, u.fencing, u.fenceAt = handover{}, 0, 0, 0
 	c.note(u, "grant is now "+g.String())
+	if kept {
+		u.kept = g.Epoch
+		c.leaveOut(u, Nodes(old.Candidates...)&^Nodes(g.Candidates...))
+	}
 }
 
 // askForPromises sends a heartbeat when one is due, or when a logical unit

@@ -55,6 +55,13 @@
 // from (Grant.Unfenced), and the new primary serves only after that
 // controller was fenced. The record outlives a restart of the new primary.
 //
+// Where secondaries write too (UnitConfig.SecondaryWrites) a takeover records
+// all other candidates, and a primary that leaves a candidate out records that
+// one. It goes on serving meanwhile, as long as it does so without a break:
+// it knows which blocks the lost one was allowed to write and keeps them locked
+// until Lapse says that this is over. A primary that has started anew knows
+// nothing and fences first.
+//
 // # Duties of the caller
 //
 // Actions are carried out in order. Right comes before the request or message

@@ -17,12 +17,23 @@ func (c *Core) follow(u *unit) {
 	}
 	ch := c.aloneChange(u)
 	if u.cfg.Automatic {
-		ch.To.Unfenced = u.grant.Primary
+		ch.To.Unfenced = c.writers(u)
 	}
 	if !u.grant.Has(c.cfg.Self) {
 		ch.Lapsed = u.grant.Primary
 	}
 	c.requestHeld(u, ch)
+}
+
+// writers are the controllers that may still write when this one takes over: the
+// primary, whoever it has not fenced or not said so, and, where secondaries
+// write, the other candidates.
+func (c *Core) writers(u *unit) NodeSet {
+	s := u.grant.Unfenced | Nodes(u.grant.Primary)
+	if u.cfg.SecondaryWrites {
+		s |= Nodes(u.grant.Candidates...)
+	}
+	return s &^ Nodes(c.cfg.Self)
 }
 
 // mayTake reports whether the grant lets this controller take over: it is a

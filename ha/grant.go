@@ -40,10 +40,12 @@ type Grant struct {
 	// Candidates are the controllers that may take over, the primary among
 	// them, in ascending order.
 	Candidates []NodeID `json:"candidates"`
-	// Unfenced, when not 0, is the controller this grant was taken from by
-	// takeover: it must be fenced before the primary serves. The next change
-	// clears it.
-	Unfenced NodeID `json:"unfenced,omitempty"`
+	// Unfenced are the controllers that may still write in the right of an
+	// earlier grant: whom this one was taken from by takeover and, where
+	// secondaries write, candidates that were left out. They must be fenced
+	// before the primary serves, unless it has served all along. A change after
+	// that clears it.
+	Unfenced NodeSet `json:"unfenced,omitempty"`
 }
 
 // Change moves the grant of one logical unit by compare-and-set.
@@ -98,7 +100,7 @@ func (g Grant) String() string {
 	}
 	text := fmt.Sprintf("epoch %d: %d of {%s}", g.Epoch, g.Primary, strings.Join(c, " "))
 	if g.Unfenced != 0 {
-		text += fmt.Sprintf(", %d not fenced", g.Unfenced)
+		text += fmt.Sprintf(", %v not fenced", g.Unfenced)
 	}
 	return text
 }
@@ -123,8 +125,8 @@ func (g Grant) Validate() error {
 	if !g.Has(g.Primary) {
 		return fmt.Errorf("primary %d: is not among the candidates %v", g.Primary, g.Candidates)
 	}
-	if g.Unfenced > MaxNodes || g.Unfenced == g.Primary {
-		return fmt.Errorf("unfenced %d: must be 0 to %d and not the primary", g.Unfenced, MaxNodes)
+	if g.Unfenced.Has(g.Primary) {
+		return fmt.Errorf("unfenced %v: must not have the primary, %d", g.Unfenced, g.Primary)
 	}
 	return nil
 }

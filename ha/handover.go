@@ -23,10 +23,13 @@ func (c *Core) promote(e Promote) {
 	primary := u.grant.Primary
 	switch {
 	case primary == c.cfg.Self && u.mustFence() && e.Force:
-		u.fencedIn, u.fencing = u.grant.Epoch, false
-		c.alarm(u, fmt.Sprintf("promote: serving by force; controller %d is not fenced", u.grant.Unfenced))
+		for _, n := range u.unfenced().List() {
+			c.alarm(u, fmt.Sprintf("promote: serving by force; controller %d is not fenced", n))
+			c.lapse(u, n, false)
+		}
+		u.fenced, u.fencing = u.grant.Unfenced, 0
 	case primary == c.cfg.Self && u.mustFence():
-		c.alarm(u, fmt.Sprintf("promote: controller %d could not be fenced: make sure that it is off, then use force", u.grant.Unfenced))
+		c.alarm(u, fmt.Sprintf("promote: controller %v could not be fenced: make sure that it is off, then use force", u.unfenced()))
 	case primary == c.cfg.Self:
 		c.note(u, "promote: this controller is the primary already")
 	case c.leaving:
@@ -70,7 +73,7 @@ func (c *Core) whyNotHandOver(u *unit, to NodeID) string {
 	case u.pending != nil || u.drain.active || u.released == u.grant.Epoch:
 		return "its grant is changing; try again"
 	case u.mustFence():
-		return fmt.Sprintf("controller %d is not fenced yet", u.grant.Unfenced)
+		return fmt.Sprintf("controller %v is not fenced yet", u.unfenced())
 	case !u.grant.Has(to) || !c.up[to]:
 		return fmt.Sprintf("controller %d is not a candidate yet; try again when it is", to)
 	case c.resting[to]:

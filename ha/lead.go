@@ -15,8 +15,12 @@ func (c *Core) lead(u *unit) {
 	switch {
 	case u.released == u.grant.Epoch:
 		c.reclaim(u)
+	case u.mustFence() && u.kept != u.grant.Epoch:
+		u.wantHold = true
+		c.fence(u)
 	case u.mustFence():
 		c.fence(u)
+		c.fitCandidates(u)
 	case u.drain.active:
 		c.watchDrain(u)
 	case c.giveAway(u):
@@ -39,15 +43,18 @@ func (c *Core) fitCandidates(u *unit) {
 	if slices.Equal(fit, u.grant.Candidates) {
 		return
 	}
+	ch := c.aloneChange(u)
+	ch.To.Candidates = fit
+	ch.To.Unfenced = u.unfenced()
+	if u.cfg.SecondaryWrites && u.cfg.Automatic {
+		ch.To.Unfenced |= Nodes(u.grant.Candidates...) &^ Nodes(fit...)
+	}
 	if len(fit) == 1 {
-		c.requestHeld(u, c.aloneChange(u))
+		c.requestHeld(u, ch)
 		return
 	}
-	c.request(u, Change{
-		LUN:  u.cfg.Name,
-		From: u.grant.Epoch,
-		To:   Grant{Epoch: u.grant.Epoch + 1, Primary: c.cfg.Self, Candidates: fit},
-	})
+	ch.Held = 0
+	c.request(u, ch)
 }
 
 // hears reports whether a candidate's promises arrive. A new primary gives its
@@ -59,7 +66,7 @@ func (c *Core) hears(u *unit, p NodeID) bool {
 // canWiden reports whether a peer that is no candidate already promises, as it
 // must before it may become one (see the package comment, Widening).
 func (c *Core) canWiden(u *unit, p NodeID) bool {
-	return !c.leaving && c.up[p] && c.now < u.promises[p].sent+c.cfg.Lease/2 && u.promises[p].until > 0
+	return !c.leaving && c.up[p] && !u.unfenced().Has(p) && c.now < u.promises[p].sent+c.cfg.Lease/2 && u.promises[p].until > 0
 }
 
 // rightUntil is until when this controller may serve.
@@ -111,26 +118,58 @@ const fenceRetry = time.Second
 
 // fence asks for the fence, and again some time after a failure.
 func (c *Core) fence(u *unit) {
-	u.wantHold = true
-	if u.fencing || c.now < u.fenceAt {
+	if u.fencing != 0 || c.now < u.fenceAt {
 		return
 	}
-	u.fencing = true
-	c.do(Fence{LUN: u.cfg.Name, Epoch: u.grant.Epoch, Node: u.grant.Unfenced})
+	u.fencing = u.unfenced().List()[0]
+	c.do(Fence{LUN: u.cfg.Name, Epoch: u.grant.Epoch, Node: u.fencing, Kept: u.kept == u.grant.Epoch})
 }
 
 // fenced takes the outcome of a fence.
 func (c *Core) fenced(e Fenced) {
 	u := c.named[e.LUN]
-	if u == nil || u.grant.Epoch != e.Epoch || !u.fencing {
+	if u == nil || u.grant.Epoch != e.Epoch || u.fencing == 0 {
 		return
 	}
-	u.fencing = false
+	node := u.fencing
+	u.fencing = 0
 	if !e.OK {
 		u.fenceAt = c.now + fenceRetry
-		c.alarm(u, fmt.Sprintf("controller %d could not be fenced: not serving; trying again in %v", u.grant.Unfenced, fenceRetry))
+		until := "not serving"
+		if u.kept == u.grant.Epoch {
+			until = "what it may be writing stays locked"
+		}
+		c.alarm(u, fmt.Sprintf("controller %d could not be fenced: %s; trying again in %v", node, until, fenceRetry))
 		return
 	}
-	u.fencedIn = e.Epoch
-	c.note(u, fmt.Sprintf("controller %d is fenced", u.grant.Unfenced))
+	u.fenced |= Nodes(node)
+	c.note(u, fmt.Sprintf("controller %d is fenced", node))
+	c.lapse(u, node, false)
+}
+
+// keeps reports whether a newer grant only changes the candidates of a logical
+// unit that is served here: it is served on without a break, by a brain that
+// knows what others may be writing.
+func (c *Core) keeps(u *unit, g Grant) bool {
+	self := c.cfg.Self
+	return g.Primary == self && g.Epoch == u.grant.Epoch+1 && u.mayServe(self) && !u.drain.active
+}
+
+// leaveOut deals with candidates that were left out where secondaries write and
+// nothing fences them: what they may write ends with their tickets.
+func (c *Core) leaveOut(u *unit, nodes NodeSet) {
+	if !u.cfg.SecondaryWrites || u.cfg.Automatic {
+		return
+	}
+	for _, n := range nodes.List() {
+		c.alarm(u, fmt.Sprintf("controller %d is lost and there is no fence: make sure that it is off, it may still be writing", n))
+		c.lapse(u, n, true)
+	}
+}
+
+// lapse says that what a controller could write in an earlier epoch is over.
+func (c *Core) lapse(u *unit, n NodeID, wait bool) {
+	if u.cfg.SecondaryWrites {
+		c.do(Lapse{LUN: u.cfg.Name, Epoch: u.grant.Epoch, Node: n, Wait: wait})
+	}
 }

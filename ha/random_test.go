@@ -11,7 +11,7 @@ import (
 // and three controllers, whose clocks run at different rates, over a network
 // that delays, loses and doubles. In every second life the fence does nothing,
 // so that promises and leases alone must keep the primaries apart. The world
-// checks S1 and S6 at every millisecond; after healing, every logical unit must
+// checks S1, S6 and what secondaries may write at every millisecond; after healing, every logical unit must
 // be served again without an operator (L1).
 func TestRandomFaultsNeverMakeTwoPrimaries(t *testing.T) {
 	for seed := range uint64(*seeds) {
@@ -24,7 +24,7 @@ var seeds = flag.Int("seeds", 150, "how many random lives a cluster lives")
 // life runs one cluster from one seed.
 func life(t *testing.T, seed uint64, faults int) {
 	r := rand.New(rand.NewPCG(seed, 0))
-	w := newWorld(t, 2+int(seed%2), []UnitConfig{{Name: "lun0", Automatic: true}, {Name: "lun1", Automatic: true, Failback: 700 * time.Millisecond}})
+	w := newWorld(t, 2+int(seed%2), []UnitConfig{{Name: "lun0", Automatic: true}, {Name: "lun1", Automatic: true, Failback: 700 * time.Millisecond, SecondaryWrites: true}})
 	w.rough = rand.New(rand.NewPCG(seed, 1))
 	w.fenceIsVain = seed%4 < 2
 	w.drift = map[NodeID]float64{1: 0.96 + 0.08*r.Float64(), 2: 0.96 + 0.08*r.Float64()}

@@ -44,7 +44,7 @@ func clusterFrom(t *testing.T, d *datadriven.TestData) *world {
 	d.MaybeScanArgs(t, "units", &units)
 	var cfg []UnitConfig
 	for i := range units {
-		cfg = append(cfg, UnitConfig{Name: fmt.Sprintf("lun%d", i), Automatic: !manual, Failback: hold})
+		cfg = append(cfg, UnitConfig{Name: fmt.Sprintf("lun%d", i), Automatic: !manual, Failback: hold, SecondaryWrites: d.HasArg("mode1")})
 	}
 	return newWorld(t, nodes, cfg)
 }
@@ -109,6 +109,9 @@ func (w *world) verb(d *datadriven.TestData, ids []NodeID) error {
 	case "fence-works":
 		w.fenceFails = false
 	case "promote":
+		if d.HasArg("force") { // the operator has switched the others off
+			w.writers = writers{}
+		}
 		w.step(w.nodes[ids[0]], Promote{LUN: "lun0", Force: d.HasArg("force")})
 	case "hand-over":
 		w.step(w.nodes[ids[0]], HandOver{LUN: "lun0", To: ids[1]})

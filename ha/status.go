@@ -40,7 +40,7 @@ func (c *Core) doing(u *unit) string {
 	case u.grant.Epoch == 0:
 		return "waiting for the first grant"
 	case primary && u.mustFence():
-		return fmt.Sprintf("fencing controller %d", u.grant.Unfenced)
+		return fmt.Sprintf("fencing controller %v", u.unfenced())
 	case primary && u.drain.active:
 		return "draining for a handover"
 	case primary && u.released == u.grant.Epoch:

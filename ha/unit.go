@@ -13,8 +13,9 @@ type unit struct {
 	promises map[NodeID]promise // newest of each peer
 	firstSeq uint64             // heartbeats before it did not claim this unit
 	urgent   bool               // promises are needed before the next beat
-	fencedIn uint64             // the epoch whose Unfenced was fenced
-	fencing  bool               // the action is not answered yet
+	fenced   NodeSet            // those of the grant's Unfenced that are
+	fencing  NodeID             // the action for it is not answered yet
+	kept     uint64             // the epoch into which it has served without a break
 	fenceAt  Instant            // not again before it
 	drain    handover           // under way
 	released uint64             // the epoch given up by a handover
@@ -73,14 +74,16 @@ func (u *unit) newPrimary(now Instant, seq uint64) {
 	u.fit = false
 }
 
-// mustFence reports whether a controller has to be fenced before serving.
-func (u *unit) mustFence() bool {
-	return u.grant.Unfenced != 0 && u.fencedIn != u.grant.Epoch
-}
+// unfenced are the controllers still to be fenced.
+func (u *unit) unfenced() NodeSet { return u.grant.Unfenced &^ u.fenced }
+
+// mustFence reports whether a controller has to be fenced before serving, or,
+// where this controller has served all along, meanwhile.
+func (u *unit) mustFence() bool { return u.unfenced() != 0 }
 
 // mayServe reports whether the grant, leaving time aside, lets self serve.
 func (u *unit) mayServe(self NodeID) bool {
-	return u.grant.Primary == self && u.released != u.grant.Epoch && !u.mustFence()
+	return u.grant.Primary == self && u.released != u.grant.Epoch && (!u.mustFence() || u.kept == u.grant.Epoch)
 }
 
 // mayBeAlone reports whether the grant, as it is or as a request under way may

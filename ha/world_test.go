@@ -34,6 +34,7 @@ type world struct {
 	fenceIsVain bool // says that it worked, and did nothing
 	lifetimes   uint64
 	drainTakes  time.Duration
+	writers     writers
 
 	// rough, when not nil, makes the network and the arbiter unpleasant:
 	// delays, losses, doubles, answers that are lost after the work was done.
@@ -76,6 +77,7 @@ func newWorld(t *testing.T, nodes int, units []UnitConfig) *world {
 		cutArbiter: map[NodeID]bool{},
 		state:      State{Grants: map[string]Grant{}, Holders: map[NodeID]bool{}},
 		leases:     map[NodeID]Instant{}, tickets: map[NodeID]int{}, epochs: map[string]uint64{}, drainTakes: 3 * time.Millisecond,
+		writers: writers{},
 	}
 	for i := 1; i <= nodes; i++ {
 		w.nodes[NodeID(i)] = &worldNode{id: NodeID(i)}
@@ -116,6 +118,7 @@ func (w *world) linkUp(a, b NodeID) {
 	for _, pair := range [][2]NodeID{{a, b}, {b, a}} {
 		w.later(pair[0], 20*time.Millisecond, func(n *worldNode) {
 			if w.nodes[pair[1]].core != nil && !w.cut[link(a, b)] {
+				w.settled(n, pair[1])
 				w.step(n, PeerUp{pair[1]})
 			}
 		})
@@ -264,12 +267,17 @@ func (w *world) carryOut(n *worldNode, a Action) {
 	case Fence:
 		w.fence(n, a)
 	case Drain:
-		w.later(n.id, w.drainTakes, func(n *worldNode) { w.step(n, Drained(a)) })
+		w.later(n.id, w.drainTakes, func(n *worldNode) {
+			w.writers.drained(n, a.LUN)
+			w.step(n, Drained(a))
+		})
 	case Right:
 		n.rights[a.LUN] = a.Until
 	case Route:
 		n.routes[a.LUN] = a
 		w.tell(n.id, "%s: %v", a.LUN, a)
+	case Lapse:
+		w.tell(n.id, "%s: what controller %d wrote before epoch %d is over (wait: %t)", a.LUN, a.Node, a.Epoch, a.Wait)
 	case Disconnect:
 		w.tell(n.id, "%s: close the sessions", a.LUN)
 	case Note:
@@ -464,6 +472,7 @@ func (w *world) check() {
 		if len(who) > 1 {
 			w.t.Fatalf("S1 broken at %v: %s is served by %v\n%s%s", w.now, u.Name, who, w.log.String(), w.describe())
 		}
+		w.checkWriters(u)
 		g := w.state.Grants[u.Name]
 		if g.Epoch < w.epochs[u.Name] {
 			w.t.Fatalf("S6 broken at %v: %s went from epoch %d to %d", w.now, u.Name, w.epochs[u.Name], g.Epoch)

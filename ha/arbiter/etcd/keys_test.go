@@ -18,8 +18,10 @@ func TestAStoredGrantIsReadAsItWasWritten(t *testing.T) {
 		for _, n := range nodes {
 			g.Candidates = append(g.Candidates, ha.NodeID(n))
 		}
-		if n := ha.NodeID(rapid.Uint8Range(0, ha.MaxNodes).Draw(t, "unfenced")); n != g.Primary {
-			g.Unfenced = n
+		for _, n := range rapid.SliceOfDistinct(rapid.Uint8Range(1, ha.MaxNodes), rapid.ID).Draw(t, "unfenced") {
+			if n := ha.NodeID(n); n != g.Primary {
+				g.Unfenced |= ha.Nodes(n)
+			}
 		}
 		got, err := etcd.DecodeGrant([]byte(etcd.EncodeGrant(g)))
 		if err != nil || !got.Equal(g) {
@@ -33,6 +35,12 @@ func TestTheStoredFormOfAGrantStays(t *testing.T) {
 	if got := etcd.EncodeGrant(grant(4, 1, 1, 2)); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	g := grant(4, 1, 1)
+	g.Unfenced = ha.Nodes(3, 2)
+	const unfenced = `{"epoch":4,"primary":1,"candidates":[1],"unfenced":[2,3]}`
+	if got := etcd.EncodeGrant(g); got != unfenced {
+		t.Errorf("got %s, want %s", got, unfenced)
+	}
 }
 
 func FuzzDecodeGrant(f *testing.F) {
@@ -40,6 +48,8 @@ func FuzzDecodeGrant(f *testing.F) {
 		`{"epoch":4,"primary":1,"candidates":[1,2]}`,
 		`{"epoch":0,"primary":1,"candidates":[1]}`,
 		`{"epoch":1,"primary":65536,"candidates":[257]}`,
+		`{"epoch":4,"primary":1,"candidates":[1],"unfenced":[2,3]}`,
+		`{"epoch":4,"primary":1,"candidates":[1],"unfenced":[0]}`,
 		`{"epoch":1,"primary":9,"candidates":[9]}`,
 		`{"epoch":1,"primary":1,"candidates":[2,1]}`,
 		`{"epoch":-1}`, `[]`, `null`, ``, `{`,
