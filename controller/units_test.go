@@ -3,6 +3,7 @@ package controller
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,12 +67,10 @@ func usual() lun.Config {
 	return lun.Config{Identity: scsi.Identify("beast", "a", 0), BlockSize: 512, Provisioning: scsi.ThinProvisioned, RotationRate: scsi.NonRotating}
 }
 
-// own are the fields of lun.Config in which controllers may differ, or which
-// no configuration sets.
-var own = map[string]bool{"Name": true, "Pool": true, "Commit": true, "Log": true,
-	"Stable": true, "HandOver": true, "MaxTasks": true, "MaxNexuses": true, "Workers": true, "MaxTransfer": true}
-
 func TestWhatPeersCompareTellsOfEveryFieldThatMustBeTheSame(t *testing.T) {
+	// seen begins with the fields in which controllers may differ, or which no
+	// configuration sets.
+	seen := []string{"Name", "Pool", "Commit", "Log", "Stable", "HandOver", "MaxTasks", "MaxNexuses", "Workers", "MaxTransfer"}
 	for name, test := range map[string]struct {
 		change func(*lun.Config)
 		want   string
@@ -104,10 +103,10 @@ func TestWhatPeersCompareTellsOfEveryFieldThatMustBeTheSame(t *testing.T) {
 		if got := describe(c, 1<<20); got == describe(usual(), 1<<20) || !strings.Contains(got, test.want) {
 			t.Errorf("%s: %q does not tell %q", name, got, test.want)
 		}
-		own[name] = true
+		seen = append(seen, name)
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[lun.Config]()) {
-		if !own[f.Name] {
+		if !slices.Contains(seen, f.Name) {
 			t.Errorf("controllers do not compare lun.Config.%s", f.Name)
 		}
 	}
