@@ -173,6 +173,7 @@ func TestDataOutForAMoveElsewhereIsAskedForAndStaysThere(t *testing.T) {
 // Whatever ends the task, its blocks are given to others only when nobody
 // moves them any more (S3).
 func TestAbortingWhatMovesElsewhereKeepsItsBlocks(t *testing.T) {
+	moved := false
 	for _, c := range []struct {
 		name string
 		end  func(f *fixture, task *lun.Task)
@@ -198,13 +199,14 @@ func TestAbortingWhatMovesElsewhereKeepsItsBlocks(t *testing.T) {
 			if f.isFinished(overlaps) && !overlaps.Aborted || f.isFinished(task) {
 				t.Error("the blocks were given to another while they move")
 			}
-			f.unit.DataMoved(task, true)
+			f.unit.DataMoved(task, moved)
 			f.wait(t, task)
 			f.wait(t, overlaps)
 			<-ended
-			if !task.Aborted {
-				t.Errorf("the task ended with %v", task.Status)
+			if !task.Aborted || task.NotServed {
+				t.Errorf("the task ended with %v, not served %t", task.Status, task.NotServed)
 			}
+			moved = !moved // whether it had moved makes no difference
 		})
 	}
 }

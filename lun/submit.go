@@ -302,6 +302,7 @@ func (b *brain) complete(t *Task) {
 }
 
 func (b *brain) setAborted(t *Task) {
+	t.NotServed = false // it is not to be run elsewhere
 	if t.state.tas {
 		t.end(scsi.StatusTaskAborted)
 		return

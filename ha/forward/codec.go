@@ -3,6 +3,8 @@ package forward
 import (
 	"encoding/binary"
 	"errors"
+	"math"
+	"time"
 
 	"github.com/tandem-san/tandem/ha/link"
 	"github.com/tandem-san/tandem/lun"
@@ -21,13 +23,27 @@ const (
 	kindDataOut   = 2 // head: offset; body: data-out
 	kindManage    = 3 // head: management
 	kindNexusLost = 4 // head: management, of which the nexus counts
+	kindAdmit     = 8 // head: how much data-out there is, command
+	kindGathered  = 9 // head: how much data-out there is now
+	kindMoved     = 11
 	// To the secondary.
-	kindReceive  = 5 // head: how much data-out the command calls for
-	kindComplete = 6 // head: result; body: data-in
-	kindManaged  = 7 // flags: the function response
+	kindReceive  = 5  // head: how much data-out the command calls for
+	kindComplete = 6  // head: result; body: data-in
+	kindManaged  = 7  // flags: the function response
+	kindTicket   = 10 // head: ticket
 )
 
-// Flags of kindSubmit: see the fields of lun.Task of these names.
+// flagReturned is the flag of kindMoved: the data was not moved, and will not
+// be.
+const flagReturned = 1 << 0
+
+// Flags of kindTicket: see lun.Move.
+const (
+	flagWrite = 1 << 0
+	flagSync  = 1 << 1
+)
+
+// Flags of kindSubmit and kindAdmit: see the fields of lun.Task of these names.
 const (
 	flagScanning = 1 << 0
 	flagAsked    = 1 << 1 // HandoverAsked
@@ -54,6 +70,10 @@ const (
 	MaxName = 255
 	// maxPortName is the longest name of an initiator port, in bytes.
 	maxPortName = 1024
+	// maxLease is the longest time a secondary is allowed to move data for.
+	maxLease = time.Minute
+	// minBlock is the smallest logical block, in bytes.
+	minBlock = 512
 	// maxCDB is the longest CDB there is (SPC-5 §4.2.3).
 	maxCDB = 260
 )
@@ -187,8 +207,48 @@ func decodeResult(b []byte, flags uint8) (result, error) {
 	return r, nil
 }
 
-// appendCount appends the head of kindDataOut and kindReceive: a number of
-// bytes.
+// ticket is the head of a kindTicket frame: what the secondary may move, and
+// for how long after it sent the request that this answers.
+type ticket struct {
+	move     lun.Move
+	transfer int // what the command calls for, in bytes
+	lease    time.Duration
+}
+
+func appendTicket(b []byte, k ticket) ([]byte, uint8) {
+	var flags uint8
+	if k.move.Write {
+		flags |= flagWrite
+	}
+	if k.move.Sync {
+		flags |= flagSync
+	}
+	for _, v := range []uint64{k.move.LBA, k.move.Blocks, uint64(k.transfer), uint64(k.lease)} {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	return b, flags
+}
+
+func decodeTicket(b []byte, flags uint8) (ticket, error) {
+	if len(b) != 32 || flags&^(flagWrite|flagSync) != 0 {
+		return ticket{}, errFrame
+	}
+	k := ticket{
+		move: lun.Move{
+			LBA: binary.BigEndian.Uint64(b), Blocks: binary.BigEndian.Uint64(b[8:]),
+			Write: flags&flagWrite != 0, Sync: flags&flagSync != 0,
+		},
+		transfer: int(binary.BigEndian.Uint64(b[16:])), lease: time.Duration(binary.BigEndian.Uint64(b[24:])),
+	}
+	if k.transfer < 0 || k.lease <= 0 || k.lease > maxLease ||
+		k.move.Blocks == 0 || k.move.Blocks > MaxTransfer/minBlock || k.move.LBA > math.MaxInt64/MaxTransfer {
+		return ticket{}, errFrame
+	}
+	return k, nil
+}
+
+// appendCount appends the head of kindDataOut, kindReceive and kindGathered, and
+// the beginning of that of kindAdmit: a number of bytes.
 func appendCount(b []byte, n int) []byte { return binary.BigEndian.AppendUint64(b, uint64(n)) }
 
 func decodeCount(b []byte) (int, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -64,6 +65,8 @@ func FuzzHeads(f *testing.F) {
 	check, flags := appendResult(nil, &lun.Task{Status: scsi.StatusCheckCondition, Sense: scsi.InvalidCDBField(3), Transfer: 7})
 	f.Add(check, flags)
 	f.Add(appendCount(nil, 4096), uint8(0))
+	tick, kinds := appendTicket(nil, ticket{move: lun.Move{LBA: 3, Blocks: 8, Write: true}, transfer: 4096, lease: time.Second})
+	f.Add(tick, kinds)
 	f.Fuzz(func(t *testing.T, b []byte, flags uint8) {
 		if c, err := decodeCommand(b); err == nil {
 			task := &lun.Task{
@@ -82,6 +85,11 @@ func FuzzHeads(f *testing.F) {
 		}
 		if r, err := decodeResult(b, flags); err == nil && r.transfer < 0 {
 			t.Error("a transfer below zero")
+		}
+		if k, err := decodeTicket(b, flags); err == nil {
+			if again, f := appendTicket(nil, k); !bytes.Equal(again, b) || f != flags || k.lease <= 0 || k.move.Blocks == 0 {
+				t.Errorf("%x, %x is written as %x, %x", b, flags, again, f)
+			}
 		}
 		if n, err := decodeCount(b); err == nil && (n < 0 || n > MaxTransfer) {
 			t.Errorf("a count of %d", n)
@@ -190,6 +198,15 @@ func submitFrame(request uint64, task *lun.Task) link.Frame {
 	return link.Frame{Kind: kindSubmit, Request: request, Epoch: 7, Head: appendCommand(nil, "disk", task)}
 }
 
+func admitFrame(request uint64, have int, task *lun.Task) link.Frame {
+	return link.Frame{Kind: kindAdmit, Request: request, Epoch: 7, Head: appendCommand(appendCount(nil, have), "disk", task)}
+}
+
+func ticketFrame(request uint64, m lun.Move) link.Frame {
+	head, flags := appendTicket(nil, ticket{move: m, lease: time.Second})
+	return link.Frame{Kind: kindTicket, Flags: flags, Request: request, Epoch: 7, Head: head}
+}
+
 func TestAPeerThatBreaksTheProtocolLosesItsLink(t *testing.T) {
 	write := newTask(alice, write10(0, 8), nil, 0)
 	write.ExpectedOut = 4096
@@ -235,6 +252,28 @@ func TestAPeerThatBreaksTheProtocolLosesItsLink(t *testing.T) {
 			newPort(t, c.Proxy("far", 2, 7)).submit(&lun.Task{CDB: read10(0, 8), ExpectedIn: 10})
 			deliver(c, link.Frame{Kind: kindComplete, Request: 1, Head: make([]byte, 9)}, make([]byte, 11))
 		}},
+		{"a command for admission that is no read or write", func(c *controller) {
+			deliver(c, admitFrame(1, 0, newTask(alice, make([]byte, 6), nil, 0)), nil)
+		}},
+		{"a command for admission with more data-out than it expects", func(c *controller) { deliver(c, admitFrame(1, 4097, write), nil) }},
+		{"a malformed command for admission", func(c *controller) { deliver(c, link.Frame{Kind: kindAdmit, Head: []byte{1}}, nil) }},
+		{"data-out gathered that was not asked for", func(c *controller) {
+			deliver(c, submitFrame(1, write), nil)
+			deliver(c, link.Frame{Kind: kindGathered, Request: 1, Head: appendCount(nil, 512)}, nil)
+		}},
+		{"a ticket that was not asked for", func(c *controller) {
+			newPort(t, c.Proxy("far", 2, 7)).submit(&lun.Task{CDB: read10(0, 8), ExpectedIn: 4096})
+			deliver(c, ticketFrame(1, lun.Move{Blocks: 8}), nil)
+		}},
+		{"a ticket for more than there is", func(c *controller) {
+			newPort(t, c.Moving("far", 2, 7, NewLocal(nil, 512))).submit(&lun.Task{CDB: write10(0, 8), DataOut: make([]byte, 512), ExpectedOut: 512})
+			deliver(c, ticketFrame(1, lun.Move{Blocks: 2, Write: true}), nil)
+		}},
+		{"a ticket for the other direction", func(c *controller) {
+			newPort(t, c.Moving("far", 2, 7, NewLocal(nil, 512))).submit(&lun.Task{CDB: write10(0, 8), DataOut: make([]byte, 512), ExpectedOut: 512})
+			deliver(c, ticketFrame(1, lun.Move{Blocks: 1}), nil)
+		}},
+		{"a malformed ticket", func(c *controller) { deliver(c, link.Frame{Kind: kindTicket, Head: make([]byte, 32)}, nil) }},
 		{"a malformed result", func(c *controller) { deliver(c, link.Frame{Kind: kindComplete, Request: 1, Head: []byte{2}}, nil) }},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -412,7 +451,9 @@ func TestTooManyLogicalUnitsAndNexusesAreRefused(t *testing.T) {
 func FuzzPeer(f *testing.F) {
 	write := newTask(alice, write10(0, 8), nil, 0)
 	write.ExpectedOut = 4096
+	tick, _ := appendTicket(nil, ticket{move: lun.Move{LBA: 3, Blocks: 1}, transfer: 512, lease: time.Second})
 	f.Add([]byte{kindSubmit, 1, 0, 40, kindDataOut, 1, 0, 40, kindNexusLost, 0, 0, 0})
+	f.Add([]byte{kindAdmit, 1, 6, 0, kindGathered, 1, 1, 0, kindMoved, 1, 0, 0, kindTicket, 3, 7, 0})
 	f.Add([]byte{kindComplete, 1, 3, 9, kindReceive, 2, 0, 0, kindManaged, 3, 0, 0})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		c, w, u := alone(t)
@@ -420,9 +461,14 @@ func FuzzPeer(f *testing.F) {
 		p.hold.Store(true)
 		p.submit(&lun.Task{CDB: read10(0, 8), ExpectedIn: 100})
 		p.submit(&lun.Task{CDB: write10(0, 8), DataOut: make([]byte, 50), ExpectedOut: 100})
+		local := NewLocal(block.NewRamdisk(mib), 512)
+		defer local.Close()
+		p.unit = c.Moving("far", 2, 7, local)
+		p.submit(&lun.Task{CDB: read10(0, 8), ExpectedIn: 100})
 		heads := [][]byte{
 			appendCommand(nil, "disk", write), appendCount(nil, 0), appendCount(nil, 100), make([]byte, 9),
 			appendManagement(nil, "disk", lun.Management{Function: scsi.AbortTaskSet, Nexus: alice}), appendCount(nil, 64),
+			appendCommand(appendCount(nil, 0), "disk", write), tick,
 		}
 		for ; len(script) >= 4; script = script[4:] {
 			request, op := uint64(script[1]%4), script[2]
@@ -430,7 +476,7 @@ func FuzzPeer(f *testing.F) {
 			if op >= 128 {
 				head = script
 			}
-			deliver(c, link.Frame{Kind: script[0] % 9, Flags: op, Request: request, Epoch: 7, Head: head}, make([]byte, script[3]))
+			deliver(c, link.Frame{Kind: script[0] % 13, Flags: op, Request: request, Epoch: 7, Head: head}, make([]byte, script[3]))
 			c.settle(t)
 			if n := u.count(); op&64 != 0 && n > 0 {
 				u.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ha"
@@ -41,6 +42,11 @@ type Config struct {
 	// MaxTasks is how many commands may be outstanding to each peer, and from
 	// each; one more ends with TASK SET FULL. 0 means DefaultMaxTasks.
 	MaxTasks int
+	// Lease answers for how long, from now, a peer may move data of the unit
+	// in the right of an epoch: not longer than this controller's own right
+	// lasts, and 0 when it may not. It must not wait. nil means that no peer
+	// ever may.
+	Lease func(unit string, to ha.NodeID, epoch uint64) time.Duration
 	// Log gets a line per event; nil means slog.Default.
 	Log *slog.Logger
 }
@@ -110,6 +116,14 @@ func (f *Forward) Data(id ha.NodeID, frame link.Frame) {
 		err = p.commandCame(frame)
 	case kindDataOut:
 		err = p.dataOutCame(frame)
+	case kindAdmit:
+		err = p.admitCame(frame)
+	case kindGathered:
+		err = p.gatheredCame(frame)
+	case kindMoved:
+		p.movedCame(frame)
+	case kindTicket:
+		err = p.ticketCame(frame)
 	case kindManage, kindNexusLost:
 		err = p.managementCame(frame)
 	case kindReceive:

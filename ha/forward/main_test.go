@@ -50,6 +50,7 @@ type controller struct {
 	pool  *block.Pool
 	up    atomic.Bool
 	epoch atomic.Uint64 // it serves in this one
+	lease atomic.Int64  // how long a peer may move data
 	log   *safeBuffer
 
 	mu    sync.Mutex
@@ -95,6 +96,10 @@ func (c *controller) serving(name string, epoch uint64) (lun.Unit, error) {
 		return nil, fmt.Errorf("%s is not served in epoch %d", name, epoch)
 	}
 	return u, nil
+}
+
+func (c *controller) leaseOf(string, ha.NodeID, uint64) time.Duration {
+	return time.Duration(c.lease.Load())
 }
 
 func (c *controller) serve(name string, u lun.Unit) {
@@ -148,13 +153,14 @@ func newController(t testing.TB, ca *identity.Authority, id ha.NodeID, listen st
 	c := &controller{id: id, pool: block.NewPool(int64(o.pool)), units: make(map[string]lun.Unit), log: &safeBuffer{}}
 	log := slog.New(slog.NewTextHandler(c.log, nil))
 	c.epoch.Store(7)
+	c.lease.Store(int64(testWait))
 	c.link, err = link.New(link.Config{
 		Cluster: "beast", Node: id, Listen: listen, Peers: peers, Credentials: credentials, DataQueue: o.dataQueue, Log: log,
 	}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Forward = New(c.link, Config{Node: id, Pool: c.pool, Serving: c.serving, MaxTasks: o.maxTasks, Log: log})
+	c.Forward = New(c.link, Config{Node: id, Pool: c.pool, Serving: c.serving, Lease: c.leaseOf, MaxTasks: o.maxTasks, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- c.link.Run(ctx) }()
@@ -177,6 +183,9 @@ func (c *controller) nothingLeft(t testing.TB) {
 	}
 	for _, p := range c.peers {
 		p.mu.Lock()
+		if len(p.tickets)+len(p.work)+p.movers+p.moving+p.stale != 0 {
+			t.Errorf("node %d remembers of node %d: %d tickets, %d movers, %d moving, %d stale", c.id, p.id, len(p.tickets), p.movers, p.moving, p.stale)
+		}
 		if len(p.requests)+len(p.gathering)+len(p.tasks)+len(p.backlog)+len(p.answers)+p.late+p.managing != 0 || p.arrived != nil || p.receiving != nil {
 			t.Errorf("node %d remembers of node %d: %d requests, %d gathering, %d tasks, %d in the backlog, %d late, %d managing",
 				c.id, p.id, len(p.requests), len(p.gathering), len(p.tasks), len(p.backlog), p.late, p.managing)
@@ -193,6 +202,12 @@ func (r *right) Valid() bool { return !r.gone.Load() }
 // diskUnit is a logical unit over a ramdisk, active.
 func (c *controller) diskUnit(t testing.TB, name string, size int64) *lun.LogicalUnit {
 	t.Helper()
+	return c.newUnit(t, name, block.NewRamdisk(size))
+}
+
+// newUnit is a logical unit over a device, active.
+func (c *controller) newUnit(t testing.TB, name string, device block.Device) *lun.LogicalUnit {
+	t.Helper()
 	u, err := lun.New(lun.Config{Name: name, Identity: scsi.Identify("beast", "iqn.2016-01.local.beast:target0", 1), Pool: c.pool})
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +216,7 @@ func (c *controller) diskUnit(t testing.TB, name string, size int64) *lun.Logica
 		{ID: 2, State: scsi.ActiveOptimized, Ports: []lun.Port{{Relative: 3, Name: "iqn.2016-01.local.beast:target0,t,0x0101"}}},
 		{ID: 3, State: scsi.ActiveNonOptimized, Ports: []lun.Port{{Relative: 131, Name: "iqn.2016-01.local.beast:target0,t,0x0201"}}},
 	}})
-	if err := u.Activate(block.NewRamdisk(size), &right{}, lun.State{}); err != nil {
+	if err := u.Activate(device, &right{}, lun.State{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { u.Deactivate() })

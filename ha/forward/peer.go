@@ -39,6 +39,14 @@ type peer struct {
 	late    int
 	answers []managed
 
+	work   []*request // whose data is to be moved here
+	movers int        // goroutines that do
+	moving int        // requests whose data is, or is to be, moved here
+	// stale are those of them that belong to an earlier life; settled is called
+	// when there are none.
+	stale   int
+	settled []func()
+
 	// As primary.
 
 	tasks   map[uint64]*served
@@ -50,6 +58,8 @@ type peer struct {
 	// handed over.
 	receiving *served
 	managing  int // task management functions under way
+	// tickets are the commands whose data the peer may be moving, of all lives.
+	tickets map[*served]struct{}
 }
 
 func newPeer(f *Forward, id ha.NodeID) *peer {
@@ -60,6 +70,7 @@ func newPeer(f *Forward, id ha.NodeID) *peer {
 		tasks:     make(map[uint64]*served),
 		units:     make(map[string]*unit),
 		names:     make(map[string]string),
+		tickets:   make(map[*served]struct{}),
 	}
 }
 
@@ -106,6 +117,7 @@ func (p *peer) linkDown() {
 	p.mu.Lock()
 	p.up = false
 	p.life++
+	p.stale, p.settled = p.moving, nil
 	p.cancel()
 	backlog := p.backlog
 	p.backlog = nil

@@ -17,6 +17,7 @@ type Proxy struct {
 	peer  *peer
 	unit  string
 	epoch uint64
+	local *Local // not nil: the data of reads and writes is moved here
 }
 
 var _ lun.Unit = (*Proxy)(nil)
@@ -28,6 +29,15 @@ func (f *Forward) Proxy(unit string, primary ha.NodeID, epoch uint64) *Proxy {
 		panic(fmt.Sprintf("forward: no proxy for logical unit %q on node %d", unit, primary))
 	}
 	return &Proxy{peer: f.peers[primary], unit: unit, epoch: epoch}
+}
+
+// Moving is Proxy for a unit whose medium this controller has open too (mode
+// 1): the primary admits each READ and WRITE, and its data is moved here.
+// Everything else is shipped.
+func (f *Forward) Moving(unit string, primary ha.NodeID, epoch uint64, local *Local) *Proxy {
+	u := f.Proxy(unit, primary, epoch)
+	u.local = local
+	return u
 }
 
 // Submit sends the task to the primary; see lun.Unit. Without a link it ends

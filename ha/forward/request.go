@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ha/link"
@@ -30,6 +31,16 @@ type request struct {
 	// answered: the task is complete but for sending.
 	answered bool
 	dataIn   *block.Buffer // for the data-in that arrives
+
+	// Of a command whose data is moved here.
+
+	local  *Local
+	life   uint64    // of the peer when it was sent
+	asked  time.Time // when what a ticket answers was sent
+	ticket ticket
+	moving bool // the primary's permission is being used
+	// detached: the primary is not told how that ended.
+	detached bool
 }
 
 // managed is the answer to a task management function.
@@ -85,15 +96,22 @@ func (p *peer) submit(u *Proxy, t *lun.Task) bool {
 		return false
 	}
 	r.task = t
-	p.head = appendCommand(p.head[:0], u.unit, t)
-	f := link.Frame{Kind: kindSubmit, Request: r.id, Epoch: u.epoch, Head: p.head}
+	p.head = p.head[:0]
+	f := link.Frame{Kind: kindSubmit, Request: r.id, Epoch: u.epoch}
+	if u.local != nil && lun.Movable(t.CDB) {
+		f.Kind = kindAdmit
+		r.local, r.life, r.asked, r.sent = u.local, p.life, time.Now(), min(len(t.DataOut), t.ExpectedOut)
+		p.head = appendCount(p.head, r.sent)
+	}
+	p.head = appendCommand(p.head, u.unit, t)
+	f.Head = p.head
 	if t.Scanning {
 		f.Flags |= flagScanning
 	}
 	if t.HandoverAsked {
 		f.Flags |= flagAsked
 	}
-	if len(t.DataOut) > 0 {
+	if len(t.DataOut) > 0 && r.local == nil {
 		r.sent = min(len(t.DataOut), t.ExpectedOut, MaxTransfer)
 		f.Body, f.Owner = t.DataOut[:r.sent], r
 		r.sending++
@@ -111,6 +129,10 @@ func (p *peer) submit(u *Proxy, t *lun.Task) bool {
 // caller holds the peer's mu.
 func (r *request) sendDataOut() {
 	p := r.peer
+	if r.local != nil {
+		r.sendGathered()
+		return
+	}
 	for r.sent < r.wanted {
 		n := min(r.wanted-r.sent, chunk)
 		p.head = appendCount(p.head[:0], r.sent)
@@ -154,6 +176,12 @@ func (p *peer) completeLate(r *request) {
 	t.Transport.CommandComplete(t)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.lateDone()
+}
+
+// lateDone hands over the answers to task management functions that waited for
+// tasks to complete. The caller holds mu.
+func (p *peer) lateDone() {
 	if p.late--; p.late > 0 {
 		return
 	}
@@ -228,6 +256,11 @@ func (p *peer) completeCame(f link.Frame) error {
 	t := r.task
 	delete(p.requests, r.id)
 	delete(p.gathering, t)
+	if r.moving { // how that ends decides
+		r.detached = true
+		p.mu.Unlock()
+		return nil
+	}
 	t.Status, t.Sense, t.Transfer, t.DataIn = res.status, res.sense, res.transfer, r.dataIn
 	t.Aborted, t.NotServed = f.Flags&flagAborted != 0, f.Flags&flagNotServed != 0
 	if t.Aborted || t.NotServed {
@@ -246,6 +279,13 @@ func (p *peer) completeCame(f link.Frame) error {
 		r.answered = true
 		p.late++
 		p.mu.Unlock()
+		return nil
+	}
+	if r.local != nil && t.NotServed {
+		u := &Proxy{peer: p, unit: r.unit, epoch: r.epoch}
+		p.recycle(r)
+		p.mu.Unlock()
+		u.Submit(t) // what cannot be moved here is shipped
 		return nil
 	}
 	p.recycle(r)
@@ -296,6 +336,11 @@ func (p *peer) oldestFirst() []*request {
 // mu.
 func (p *peer) fail(r *request) []*lun.Task {
 	t := r.task
+	if r.moving {
+		delete(p.requests, r.id)
+		r.detached = true
+		return nil
+	}
 	if r.answer != nil {
 		r.answer <- scsi.FunctionRejected
 	}

@@ -26,6 +26,13 @@ type served struct {
 	completed bool          // the unit is done with it, or nobody has it
 	full      bool          // aborted from here for want of memory
 
+	// Of a command whose data the peer moves.
+
+	ticket   bool // it may be moving it
+	write    bool // to the medium
+	answered bool // it has moved it and answered its initiator
+	pins     int  // who is about to tell the unit that this is over
+
 	cdb  [maxCDB]byte
 	head [9 + scsi.MaxSenseLength]byte
 }
@@ -56,6 +63,11 @@ func (p *peer) commandCame(f link.Frame) error {
 	if s == nil {
 		return err
 	}
+	return p.start(s, f)
+}
+
+// start submits a command, or refuses it.
+func (p *peer) start(s *served, f link.Frame) error {
 	target, refused := p.forward.config.Serving(s.unit.name, s.epoch)
 	p.mu.Lock()
 	switch {
@@ -63,7 +75,7 @@ func (p *peer) commandCame(f link.Frame) error {
 		p.recycleServed(s)
 		p.mu.Unlock()
 		return fmt.Errorf("%w: request %d used twice", errFrame, s.request)
-	case refused != nil:
+	case refused != nil || s.task.Mover != nil && !admits(target):
 		s.task.NotServed = true
 	case f.Lost || len(p.tasks) >= p.forward.config.MaxTasks || !s.unit.knows(s.task.Nexus):
 		s.task.Status = scsi.StatusTaskSetFull
@@ -91,8 +103,11 @@ func (p *peer) takeArrived(f link.Frame) (*served, error) {
 }
 
 // newServed makes a command of its frame. The caller holds mu.
-func (p *peer) newServed(f link.Frame) (*served, error) {
-	c, err := decodeCommand(f.Head)
+func (p *peer) newServed(f link.Frame) (*served, error) { return p.newServedOf(f, f.Head) }
+
+// newServedOf makes the command of a head. The caller holds mu.
+func (p *peer) newServedOf(f link.Frame, head []byte) (*served, error) {
+	c, err := decodeCommand(head)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +138,7 @@ func (p *peer) recycleServed(s *served) {
 	s.task.Release()
 	s.task, s.unit, s.target, s.buffer = lun.Task{Transport: s}, nil, nil, nil
 	s.wanted, s.sending, s.completed, s.full = 0, false, true, false
+	s.ticket, s.write, s.answered = false, false, false
 	p.idle = append(p.idle, s)
 }
 
@@ -144,10 +160,20 @@ func (s *served) CommandComplete(t *lun.Task) {
 // it. The caller holds mu.
 func (p *peer) finish(s *served) {
 	s.completed = true
-	if s.life == p.life {
+	if s.ticket { // the brain was stopped
+		s.ticket = false
+		delete(p.tickets, s)
+	}
+	if s.life == p.life && !s.answered {
 		p.sendResult(s)
 	}
-	if !s.sending && p.receiving != s {
+	p.letGo(s)
+}
+
+// letGo recycles a command that nobody has any more. It is called whenever
+// somebody ceases to have it. The caller holds mu.
+func (p *peer) letGo(s *served) {
+	if s.completed && !s.sending && s.pins == 0 && p.receiving != s {
 		p.recycleServed(s)
 	}
 }
@@ -178,9 +204,7 @@ func (s *served) Release() {
 	defer p.mu.Unlock()
 	s.sending = false
 	p.flush()
-	if p.receiving != s {
-		p.recycleServed(s)
-	}
+	p.letGo(s)
 }
 
 // ReceiveDataOut asks the secondary for data-out (lun.Transport).
@@ -191,7 +215,7 @@ func (s *served) ReceiveDataOut(_ *lun.Task, n int) {
 	if s.life != p.life || s.completed {
 		return // the loss of the nexus ends it
 	}
-	if !s.makeRoom(n) {
+	if s.task.Mover == nil && !s.makeRoom(n) {
 		s.full = true
 		s.unit.enter(operation{
 			target: s.target, life: s.life, ctx: p.ctx,
@@ -255,9 +279,7 @@ func (p *peer) dataOutCame(f link.Frame) error {
 		}
 	}
 	p.receiving = nil
-	if s.completed && !s.sending {
-		p.recycleServed(s)
-	}
+	p.letGo(s)
 	return nil
 }
 
@@ -272,9 +294,7 @@ func (p *peer) dropServed() {
 	}
 	if s := p.receiving; s != nil {
 		p.receiving = nil
-		if s.completed {
-			p.recycleServed(s)
-		}
+		p.letGo(s)
 	}
 	clear(p.tasks) // they end with the nexuses
 	clear(p.names)
