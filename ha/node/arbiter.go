@@ -43,7 +43,16 @@ func (n *Node) settle(ctx context.Context) {
 			n.post(ha.Settled{State: state})
 			return
 		}
+		n.refusedBy(err)
 		pause(ctx, arbiterRetry)
+	}
+}
+
+// refusedBy says why the arbiter does not answer, once and again when the reason
+// changes.
+func (n *Node) refusedBy(err error) {
+	if n.notes.news("arbiter", err.Error()) {
+		n.log.Warn("the arbiter cannot be asked; this controller takes no part until it can", "error", err)
 	}
 }
 

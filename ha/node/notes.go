@@ -17,6 +17,13 @@ func (b *noteBook) keep(lun, text string) {
 	b.texts[lun] = text
 }
 
+// news keeps a text and reports whether it is another than before.
+func (b *noteBook) news(about, text string) bool {
+	was := b.last(about)
+	b.keep(about, text)
+	return was != text
+}
+
 func (b *noteBook) last(lun string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

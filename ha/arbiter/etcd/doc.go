@@ -24,7 +24,11 @@
 // that follows is the last word.
 //
 // The ticket is also rewritten by each process that starts to speak for the
-// controller. The last one wins, at once and for good: the calls of the
+// controller, but only when the presence of the one before is gone: a process
+// keeps it under a lease of three seconds, takes it away when it ends in good
+// order, and on the same machine is seen to be dead. So of two controllers that
+// were given one node id the second gets no further (ErrAlive). Where the
+// presence has lapsed the last one wins, at once and for good: the calls of the
 // earlier process fail with ErrSuperseded, which names the later one. So a
 // restarted controller need not wait for its previous life, no write of that
 // life can be applied any more, and of two processes configured with one node

@@ -35,6 +35,7 @@ func TestAfterSettleNoEarlierChangeCanBeApplied(t *testing.T) {
 		if applied == settled {
 			t.Errorf("settled %v: the late change was applied: %v", settled, applied)
 		}
+		silence(t, s)
 	}
 }
 
@@ -47,6 +48,7 @@ func TestARestartedControllerIsRidOfItsFormerLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	silence(t, former)
 	if _, err := c.Store(1).Settle(within(t)); err != nil {
 		t.Fatal(err)
 	}

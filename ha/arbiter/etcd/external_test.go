@@ -111,7 +111,10 @@ func TestAnExternalClusterServesAsWell(t *testing.T) {
 	if err != nil || !status.Quorum || status.Leader != "external" || status.Kind != etcd.KindExternal {
 		t.Errorf("Status: %+v, %v", status, err)
 	}
-	connect(t, 1, ca, endpoint).Hold(within(t))
+	silence(t, s)
+	if _, err := connect(t, 1, ca, endpoint).Hold(within(t)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Hold(within(t)); !errors.Is(err, etcd.ErrSuperseded) {
 		t.Errorf("the earlier process: got %v, want ErrSuperseded", err)
 	}

@@ -37,6 +37,9 @@ func (k keys) floor(lun string) string   { return k.floors() + lun }
 func (k keys) alives() string            { return k.prefix + "alive/" }
 func (k keys) alive(n ha.NodeID) string  { return k.alives() + strconv.Itoa(int(n)) }
 func (k keys) ticket(n ha.NodeID) string { return k.prefix + "ticket/" + strconv.Itoa(int(n)) }
+func (k keys) presence(n ha.NodeID) string {
+	return k.prefix + "presence/" + strconv.Itoa(int(n))
+}
 
 // lun is the logical unit whose grant or floor key holds.
 func (k keys) lun(key string) (string, error) {

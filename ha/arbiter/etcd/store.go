@@ -121,7 +121,11 @@ func newStore(life context.Context, c storeConfig) (*Store, error) {
 func (s *Store) Close() error {
 	s.cancel()
 	s.work.Wait()
-	return s.client.Close()
+	// A client of this process always says that it was cancelled.
+	if err := s.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("arbiter: closing the client: %w", err)
+	}
+	return nil
 }
 
 // Read implements arbiter.Store.

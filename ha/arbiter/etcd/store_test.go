@@ -233,6 +233,7 @@ func TestALaterProcessOfTheSameControllerSupersedesTheEarlier(t *testing.T) {
 	if _, err := old.Hold(within(t)); err != nil {
 		t.Fatal(err)
 	}
+	silence(t, old)
 	young := c.Store(1)
 	if _, err := young.Hold(within(t)); err != nil {
 		t.Fatal(err)

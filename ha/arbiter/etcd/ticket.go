@@ -4,21 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/tandem-san/tandem/ha/arbiter"
 )
-
-// ticketValue says which process speaks for a controller.
-type ticketValue struct {
-	Instance string `json:"instance"`
-	// Host and PID are for people.
-	Host string `json:"host"`
-	PID  int    `json:"pid"`
-}
 
 // Settle implements arbiter.Store. It also ends the doubt about what earlier
 // processes of this controller sent, and supersedes them.
@@ -79,14 +71,17 @@ func (s *Store) writeTicket(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	key, value := s.keys.ticket(s.node), s.ticketValue()
-	seen := before
+	if before == 0 {
+		return s.firstTicket(ctx)
+	}
+	key := s.keys.ticket(s.node)
+	ours := clientv3.OpPut(key, s.thisProcess().encode())
+	at := before
 	err = s.retry(ctx, "take the ticket", func(ctx context.Context) error {
 		for {
 			resp, err := s.client.Txn(ctx).
-				If(clientv3.Compare(clientv3.ModRevision(key), "=", seen)).
-				Then(clientv3.OpPut(key, value)).
-				Else(clientv3.OpGet(key)).Commit()
+				If(clientv3.Compare(clientv3.ModRevision(key), "=", at)).
+				Then(ours).Else(clientv3.OpGet(key)).Commit()
 			if err != nil {
 				return err
 			}
@@ -94,15 +89,14 @@ func (s *Store) writeTicket(ctx context.Context) (int64, error) {
 				s.setTicket(resp.Header.Revision)
 				return nil
 			}
-			kv := first(resp.Responses[0].GetResponseRange().Kvs)
-			if kv.isOurs(s) {
-				if s.setTicket(kv.rev) {
-					return nil
-				}
-			} else if before != 0 {
-				return s.supersede(kv)
+			t := first(resp.Responses[0].GetResponseRange().Kvs)
+			if !t.isOurs(s) {
+				return s.supersede(t)
 			}
-			seen = kv.rev
+			if s.setTicket(t.rev) {
+				return nil
+			}
+			at = t.rev
 		}
 	})
 	if err != nil {
@@ -111,47 +105,69 @@ func (s *Store) writeTicket(ctx context.Context) (int64, error) {
 	return s.knownTicket()
 }
 
-// ticketSeen is the ticket as a failed compare found it.
-type ticketSeen struct {
-	rev   int64
-	value ticketValue
+// firstTicket takes the ticket from the process before, which must be dead or
+// silent: its presence must have lapsed. The presence of this one is put in
+// the same transaction.
+func (s *Store) firstTicket(ctx context.Context) (int64, error) {
+	key, presence := s.keys.ticket(s.node), s.keys.presence(s.node)
+	ours := s.thisProcess().encode()
+	var lease clientv3.LeaseID
+	err := s.retry(ctx, "take the ticket", func(ctx context.Context) error {
+		grant, err := s.client.Grant(ctx, int64(presenceTTL/time.Second))
+		if err != nil {
+			return err
+		}
+		lease = grant.ID
+		var at, gone int64
+		for {
+			resp, err := s.client.Txn(ctx).If(
+				clientv3.Compare(clientv3.ModRevision(key), "=", at),
+				clientv3.Compare(clientv3.ModRevision(presence), "=", gone),
+			).Then(clientv3.OpPut(key, ours), clientv3.OpPut(presence, ours, clientv3.WithLease(lease))).
+				Else(clientv3.OpGet(key), clientv3.OpGet(presence)).Commit()
+			if err != nil {
+				return err
+			}
+			if resp.Succeeded {
+				s.setTicket(resp.Header.Revision)
+				return nil
+			}
+			at = first(resp.Responses[0].GetResponseRange().Kvs).rev
+			if gone, err = s.checkPresence(first(resp.Responses[1].GetResponseRange().Kvs)); err != nil {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.work.Go(func() { s.keepPresence(lease) })
+	return s.knownTicket()
 }
 
 // first decodes the only key of a range; rev is 0 when there is none.
-func first(kvs []*mvccpb.KeyValue) ticketSeen {
+func first(kvs []*mvccpb.KeyValue) seen {
 	if len(kvs) == 0 {
-		return ticketSeen{}
+		return seen{}
 	}
-	t := ticketSeen{rev: kvs[0].ModRevision}
+	t := seen{rev: kvs[0].ModRevision}
 	if len(kvs[0].Value) <= maxValueBytes {
-		// What is not a ticket is at least not ours.
-		_ = json.Unmarshal(kvs[0].Value, &t.value)
+		// What names no process is at least not ours.
+		_ = json.Unmarshal(kvs[0].Value, &t.who)
 	}
 	return t
 }
 
-func (t ticketSeen) isOurs(s *Store) bool { return t.rev != 0 && t.value.Instance == s.instance }
+func (t seen) isOurs(s *Store) bool { return t.rev != 0 && t.who.Instance == s.instance }
 
 // checkTicket learns from the ticket that a write found in place of its own:
 // nil when this Store itself has renewed it, else an error for good.
-func (s *Store) checkTicket(t ticketSeen) error {
+func (s *Store) checkTicket(t seen) error {
 	if t.isOurs(s) {
 		s.setTicket(t.rev)
 		return nil
 	}
 	return s.supersede(t)
-}
-
-func (s *Store) ticketValue() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	b, err := json.Marshal(ticketValue{Instance: s.instance, Host: host, PID: os.Getpid()})
-	if err != nil {
-		panic(fmt.Sprintf("a ticket is always valid JSON: %v", err))
-	}
-	return string(b)
 }
 
 func (s *Store) knownTicket() (int64, error) {
@@ -172,7 +188,7 @@ func (s *Store) setTicket(rev int64) bool {
 }
 
 // supersede ends this Store's right to write.
-func (s *Store) supersede(t ticketSeen) error {
+func (s *Store) supersede(t seen) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -180,8 +196,8 @@ func (s *Store) supersede(t ticketSeen) error {
 	case t.rev == 0:
 		s.superseded = fmt.Errorf("arbiter: node id %d: %w: the ticket was removed from etcd", s.node, ErrSuperseded)
 	default:
-		s.superseded = fmt.Errorf("arbiter: node id %d: %w: process %d on host %q", s.node, ErrSuperseded, t.value.PID, t.value.Host)
-		s.log.Error("another process has this node id", "node", s.node, "host", t.value.Host, "pid", t.value.PID)
+		s.superseded = fmt.Errorf("arbiter: node id %d: %w: process %d on host %q", s.node, ErrSuperseded, t.who.PID, t.who.Host)
+		s.log.Error("another process has this node id", "node", s.node, "host", t.who.Host, "pid", t.who.PID)
 	}
 	return s.superseded
 }
