@@ -1,6 +1,8 @@
 package node
 
 import (
+	"sync"
+
 	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/scsi"
@@ -10,12 +12,35 @@ import (
 // its high-availability shelves.
 func PortGroup(n ha.NodeID) uint16 { return uint16(n) + 1 }
 
-// accessChanged tells a logical unit how it is reached, the way being what it is.
-func (n *Node) accessChanged(u *Unit) { n.setAccess(u, u.way.Load().Route) }
+// heading is where the commands of a logical unit go or are about to go. The lock
+// is held until the logical unit has been told what follows from it, so that of
+// two changes at a time the older is not told last.
+type heading struct {
+	mu    sync.Mutex
+	route ha.Route
+}
 
-// setAccess works out how a logical unit is reached through each controller when
-// its commands go that way, and tells it.
-func (n *Node) setAccess(u *Unit, w ha.Route) {
+// accessChanged tells a logical unit how it is reached now that something about
+// the peers has changed.
+func (n *Node) accessChanged(u *Unit) {
+	u.heading.mu.Lock()
+	defer u.heading.mu.Unlock()
+	n.tellAccess(u)
+}
+
+// setAccess tells a logical unit how it is reached when its commands go that
+// way.
+func (n *Node) setAccess(u *Unit, r ha.Route) {
+	u.heading.mu.Lock()
+	defer u.heading.mu.Unlock()
+	u.heading.route = r
+	n.tellAccess(u)
+}
+
+// tellAccess works out how a logical unit is reached through each controller,
+// and tells it. The heading is locked.
+func (n *Node) tellAccess(u *Unit) {
+	w := u.heading.route
 	access := lun.Access{Local: PortGroup(n.cfg.Self)}
 	access.Groups = append(access.Groups, lun.PortGroup{
 		ID: PortGroup(n.cfg.Self), State: n.ownState(w), Ports: u.cfg.Ports,

@@ -43,12 +43,13 @@ type Unit struct {
 	right right
 	idle  sync.Pool // of *errand
 
-	way    atomic.Pointer[way]
-	queue  heldQueue
-	wake   chan struct{} // the mover has something to do
-	moves  sync.Mutex    // protects what the mover is asked for
-	want   ha.Route
-	drains []ha.Drain // answered when the brain has stopped
+	way     atomic.Pointer[way]
+	heading heading
+	queue   heldQueue
+	wake    chan struct{} // the mover has something to do
+	moves   sync.Mutex    // protects what the mover is asked for
+	want    ha.Route
+	drains  []ha.Drain // answered when the brain has stopped
 
 	replica replica
 	lost    lostNexuses
