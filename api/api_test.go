@@ -18,6 +18,7 @@ type fixed struct {
 	ports    []Port
 	refusal  error
 	promoted atomic.Pointer[Promotion]
+	drained  atomic.Int32 // the controller drained last; negative: undrained
 }
 
 func (f *fixed) Status(context.Context) (Status, error) { return f.status, f.refusal }
@@ -25,6 +26,16 @@ func (f *fixed) Ports(context.Context) ([]Port, error)  { return f.ports, f.refu
 func (f *fixed) Promote(_ context.Context, p Promotion) error {
 	f.promoted.Store(&p)
 	return f.refusal
+}
+
+func (f *fixed) Drain(_ context.Context, m Maintenance) (int, error) {
+	f.drained.Store(int32(m.Node))
+	return m.Node, f.refusal
+}
+
+func (f *fixed) Undrain(_ context.Context, m Maintenance) (int, error) {
+	f.drained.Store(-int32(m.Node))
+	return m.Node, f.refusal
 }
 
 // serve answers for a controller on a socket of the test's own.
@@ -51,7 +62,8 @@ func TestWhatTheControllerSaysArrivesWhole(t *testing.T) {
 	c := &fixed{
 		status: Status{
 			Version: "v1", PID: 7, Cluster: "beast", Node: 1, Mode: "active-active-forward",
-			Nodes:   []Node{{ID: 2, Address: "192.0.2.2:7777", Link: 2}},
+			Drained: true,
+			Nodes:   []Node{{ID: 2, Address: "192.0.2.2:7777", Link: 2, Drained: true}},
 			Arbiter: &Arbiter{Kind: "embedded", Quorum: true, Leader: "w", Members: []string{"1", "2", "w"}},
 			LUNs: []LUN{{Name: "data", Mappings: []Mapping{{Target: "iqn.2026-11.test:t", LUN: 3}}, Size: 1 << 40,
 				Role: "primary", Access: "active/optimized", Serving: true, Primary: 1, Epoch: 1<<53 + 1, Candidates: []int{1, 2}}},
@@ -84,6 +96,26 @@ func TestAPromotionCarriesItsWordsBothWays(t *testing.T) {
 	c.promoted.Store(nil)
 	if err := client.Promote(t.Context(), Promotion{}); err == nil || c.promoted.Load() != nil {
 		t.Errorf("a promotion of nothing: %v, reached the controller: %v", err, c.promoted.Load() != nil)
+	}
+}
+
+func TestMaintenanceCarriesItsWordsBothWays(t *testing.T) {
+	c := &fixed{}
+	client := serve(t, c)
+	want := Maintenance{Node: 2}
+	if got, err := client.Drain(t.Context(), want); err != nil || got != want || c.drained.Load() != 2 {
+		t.Errorf("drain: %+v, %v, the controller heard %d", got, err, c.drained.Load())
+	}
+	if got, err := client.Undrain(t.Context(), want); err != nil || got != want || c.drained.Load() != -2 {
+		t.Errorf("undrain: %+v, %v, the controller heard %d", got, err, c.drained.Load())
+	}
+	c.refusal = errors.New("controller 2 is drained, and still serves data")
+	if _, err := client.Drain(t.Context(), want); err == nil || err.Error() != c.refusal.Error() {
+		t.Errorf("a refusal arrives as %v", err)
+	}
+	c.drained.Store(0)
+	if _, err := client.Drain(t.Context(), Maintenance{Node: 9}); err == nil || c.drained.Load() != 0 {
+		t.Errorf("a controller that cannot be: %v, the controller heard %d", err, c.drained.Load())
 	}
 }
 

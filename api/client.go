@@ -43,6 +43,16 @@ func (c *Client) Promote(ctx context.Context, p Promotion) error {
 	return c.call(ctx, http.MethodPost, "/v1/promote", p, nil)
 }
 
+// Drain has a controller hand over everything; it answers which one that is.
+func (c *Client) Drain(ctx context.Context, m Maintenance) (out Maintenance, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/drain", m, &out)
+}
+
+// Undrain ends what Drain began; it answers of which controller.
+func (c *Client) Undrain(ctx context.Context, m Maintenance) (out Maintenance, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/undrain", m, &out)
+}
+
 // call sends in and reads out, where they are not nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader

@@ -21,13 +21,17 @@ type Controller interface {
 	Ports(ctx context.Context) ([]Port, error)
 	// Promote returns when the logical unit is served here.
 	Promote(ctx context.Context, p Promotion) error
+	// Drain returns the controller's id when that serves nothing; Undrain when
+	// it may serve again.
+	Drain(ctx context.Context, m Maintenance) (int, error)
+	Undrain(ctx context.Context, m Maintenance) (int, error)
 }
 
 // Limits of the server.
 const (
 	maxBody     = 64 << 10
 	readTimeout = 5 * time.Second
-	// promoteTimeout bounds how long a promotion may take.
+	// promoteTimeout bounds how long a promotion, or maintenance, may take.
 	promoteTimeout = 30 * time.Second
 )
 
@@ -96,6 +100,19 @@ func handler(c Controller, version string) http.Handler {
 			}
 			return nil, nil
 		})
+	maintenance := func(do func(context.Context, Maintenance) (int, error)) func(context.Context, *struct{ Body Maintenance }) (*answer[Maintenance], error) {
+		return func(ctx context.Context, in *struct{ Body Maintenance }) (*answer[Maintenance], error) {
+			ctx, cancel := context.WithTimeout(ctx, promoteTimeout)
+			defer cancel()
+			id, err := do(ctx, in.Body)
+			if err != nil {
+				return nil, huma.Error409Conflict(err.Error())
+			}
+			return &answer[Maintenance]{Maintenance{Node: id}}, nil
+		}
+	}
+	huma.Register(a, operation("drain", http.MethodPost, "/v1/drain", "Hand everything over and take nothing"), maintenance(c.Drain))
+	huma.Register(a, operation("undrain", http.MethodPost, "/v1/undrain", "End what drain began"), maintenance(c.Undrain))
 	return mux
 }
 

@@ -11,6 +11,7 @@ type Status struct {
 	// Cluster, Node and Mode are empty without high availability.
 	Cluster  string    `json:"cluster,omitempty"`
 	Node     int       `json:"node,omitempty"`
+	Drained  bool      `json:"drained,omitempty" doc:"this controller serves only what no other can"`
 	Mode     string    `json:"mode,omitempty"`
 	Nodes    []Node    `json:"nodes,omitempty"`
 	Arbiter  *Arbiter  `json:"arbiter,omitempty"`
@@ -25,6 +26,7 @@ type Node struct {
 	// Link is the state of the link to it: 1 configured and not established,
 	// 2 established (kern.cam.ctl.ha_link).
 	Link    int    `json:"link"`
+	Drained bool   `json:"drained,omitempty" doc:"it serves only what no other can, as far as is known here"`
 	Problem string `json:"problem,omitempty" doc:"why the link is not established, as far as known"`
 }
 
@@ -82,6 +84,11 @@ type Port struct {
 	Virtual  int    `json:"vp"`
 	// Target is the SCSI port name.
 	Target string `json:"target"`
+}
+
+// Maintenance names a controller that is to be drained, or not any more.
+type Maintenance struct {
+	Node int `json:"node,omitempty" minimum:"0" maximum:"8" doc:"the controller; 0 for the one that is asked"`
 }
 
 // Promotion asks that the controller become primary of a logical unit.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ctlconf"
@@ -91,13 +92,22 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 			Fence:    node.Fence{PIDFile: l.Options.Fence.Path, Command: l.Options.Fence.Command},
 			Describe: describe(unitConfig(c, l), size),
 			Ports:    p,
-			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
-				return newLogicalUnit(c, l, pool, log, commit)
+			Failback: failback(l),
+			New: func(h node.Hooks) (*lun.LogicalUnit, error) {
+				return newLogicalUnit(c, l, pool, log, h)
 			},
 			Open: func() (block.Device, error) { return openBackend(l, log) },
 		})
 	}
 	return units, nil
+}
+
+// failback is after how long a logical unit comes home; 0: never.
+func failback(l *ctlconf.LUN) time.Duration {
+	if !l.Options.Failback {
+		return 0
+	}
+	return l.Options.FailbackHold
 }
 
 // openArbiter starts or reaches what keeps the grants.

@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ctlconf"
 	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/ha/node"
 	"github.com/tandem-san/tandem/iscsi/target"
 	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/pidfile"
@@ -279,6 +280,24 @@ func (c *Controller) close() {
 	for _, f := range c.pids {
 		f.Release()
 	}
+}
+
+// Drain implements api.Controller.
+func (c *Controller) Drain(ctx context.Context, m api.Maintenance) (int, error) {
+	return c.maintain(ctx, m, (*node.Node).Drain)
+}
+
+// Undrain implements api.Controller.
+func (c *Controller) Undrain(ctx context.Context, m api.Maintenance) (int, error) {
+	return c.maintain(ctx, m, (*node.Node).Undrain)
+}
+
+func (c *Controller) maintain(ctx context.Context, m api.Maintenance, do func(*node.Node, context.Context, ha.NodeID) error) (int, error) {
+	if c.cluster == nil {
+		return 0, errors.New("there is no high availability here: no other controller can serve its logical units")
+	}
+	id := cmp.Or(m.Node, int(c.config.HA.ID))
+	return id, do(c.cluster.node, ctx, ha.NodeID(id))
 }
 
 // Promote implements api.Controller.

@@ -34,8 +34,9 @@ func (c *Controller) Status(ctx context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, err
 	}
+	s.Drained = ns.Drained[ha.NodeID(conf.HA.ID)]
 	for _, p := range ns.Peers {
-		s.Nodes = append(s.Nodes, api.Node{ID: int(p.Node), Address: p.Address, Link: int(p.State), Problem: p.Problem})
+		s.Nodes = append(s.Nodes, api.Node{ID: int(p.Node), Address: p.Address, Link: int(p.State), Drained: ns.Drained[p.Node], Problem: p.Problem})
 	}
 	for _, u := range ns.Units {
 		s.LUNs = append(s.LUNs, unitStatus(conf, u))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ctlconf"
+	"github.com/tandem-san/tandem/ha/node"
 	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/scsi"
 )
@@ -36,7 +37,7 @@ func openLocal(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	lu, err := newLogicalUnit(c, l, pool, log, nil)
+	lu, err := newLogicalUnit(c, l, pool, log, node.Hooks{})
 	if err == nil {
 		lu.SetAccess(access)
 		err = lu.Activate(device, always{}, lun.State{})
@@ -59,9 +60,9 @@ func (u *localUnit) close() error {
 }
 
 // newLogicalUnit makes a logical unit that is not active.
-func newLogicalUnit(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, commit func(lun.State) error) (*lun.LogicalUnit, error) {
+func newLogicalUnit(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, h node.Hooks) (*lun.LogicalUnit, error) {
 	config := unitConfig(c, l)
-	config.Pool, config.Commit, config.Log = pool, commit, log
+	config.Pool, config.Commit, config.HandOver, config.Log = pool, h.Commit, h.HandOver, log
 	return lun.New(config)
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // LUNOptions are the options of a logical unit: those of ctladm(8) that mean
@@ -62,13 +63,22 @@ type LUNOptions struct {
 	Shared bool
 	// Fence keeps a controller that lost its right away from a shared disk.
 	Fence Fence
-	// Failback: the preferred primary takes the logical unit back when it
-	// returns. Default false.
+	// Failback: the controller of role primary takes the logical unit back when
+	// it could have served it for FailbackHold without a break. Default false.
 	Failback bool
+	// FailbackHold defaults to DefaultFailbackHold.
+	FailbackHold time.Duration
 }
 
+// Hold times of a fail-back.
+const (
+	DefaultFailbackHold = time.Minute
+	MinFailbackHold     = time.Second
+	MaxFailbackHold     = 24 * time.Hour
+)
+
 func defaultLUNOptions() LUNOptions {
-	return LUNOptions{ReadCache: true, WriteCache: true, Unmap: true, ProvisioningType: "thin", RPM: 1}
+	return LUNOptions{ReadCache: true, WriteCache: true, Unmap: true, ProvisioningType: "thin", FailbackHold: DefaultFailbackHold, RPM: 1}
 }
 
 // lunOption reads the value of one option. a holds the value alone and is
@@ -76,9 +86,12 @@ func defaultLUNOptions() LUNOptions {
 type lunOption func(p *parser, o *LUNOptions, a arguments)
 
 var lunOptions = map[string]lunOption{
-	"capacity":     func(p *parser, o *LUNOptions, a arguments) { o.Capacity = p.size(a, 0) },
-	"eui":          func(p *parser, o *LUNOptions, a arguments) { o.EUI = p.hexadecimal(a, 8, 12, 16) },
-	"failback":     func(p *parser, o *LUNOptions, a arguments) { o.Failback = p.onOff(a) },
+	"capacity": func(p *parser, o *LUNOptions, a arguments) { o.Capacity = p.size(a, 0) },
+	"eui":      func(p *parser, o *LUNOptions, a arguments) { o.EUI = p.hexadecimal(a, 8, 12, 16) },
+	"failback": func(p *parser, o *LUNOptions, a arguments) { o.Failback = p.onOff(a) },
+	"failback_hold": func(p *parser, o *LUNOptions, a arguments) {
+		o.FailbackHold = p.duration(a, 0, MinFailbackHold, MaxFailbackHold)
+	},
 	"fence":        func(p *parser, o *LUNOptions, a arguments) { o.Fence = p.fence(a) },
 	"formfactor":   func(p *parser, o *LUNOptions, a arguments) { o.FormFactor = uint8(p.number(a, 0, 0, 5)) },
 	"ha_role":      func(p *parser, o *LUNOptions, a arguments) { o.Role = p.role(a) },
@@ -131,7 +144,6 @@ type idleOption struct {
 // idleLUNOptions are options of CTL, and one of our own, that change nothing
 // here. Values of those that are in lunOptions too are checked.
 var idleLUNOptions = map[string]idleOption{
-	"failback":        {"a logical unit stays where it is until it is promoted or its primary fails", func(o *LUNOptions) bool { return !o.Failback }},
 	"ident_info":      {"REPORT IDENTIFYING INFORMATION is not supported", nil},
 	"num_threads":     {"each command runs as soon as it may", nil},
 	"readcache":       {"reads are answered from wherever the data is", func(o *LUNOptions) bool { return o.ReadCache }},

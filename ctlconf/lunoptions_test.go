@@ -17,6 +17,7 @@ func TestEveryOptionSetsWhatItNames(t *testing.T) {
 		"capacity":           {"2M", func(o LUNOptions) any { return o.Capacity }, 2 << 20},
 		"eui":                {"0x0200456789abcdef", func(o LUNOptions) any { return fmt.Sprintf("%x", o.EUI) }, "0200456789abcdef"},
 		"failback":           {"on", func(o LUNOptions) any { return o.Failback }, true},
+		"failback_hold":      {"90s", func(o LUNOptions) any { return o.FailbackHold }, "1m30s"},
 		"fence":              {`"exec /sbin/off a  b"`, func(o LUNOptions) any { return o.Fence }, "exec /sbin/off a  b"},
 		"formfactor":         {"3", func(o LUNOptions) any { return o.FormFactor }, 3},
 		"ha_role":            {"secondary", func(o LUNOptions) any { return o.Role }, "secondary"},

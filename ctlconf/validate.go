@@ -235,7 +235,7 @@ func validateIdentities(r *reporter, c *Config) {
 // validateAlone checks a controller without a peer.
 func validateAlone(r *reporter, c *Config) {
 	for _, l := range c.LUNs {
-		for _, option := range []string{"shared", "fence"} {
+		for _, option := range []string{"shared", "fence", "failback", "failback_hold"} {
 			if l.Has("option " + option) {
 				r.warnf(l.At("option "+option), "option %s has no effect without an ha section", option)
 			}

@@ -46,7 +46,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(demoCommand(), initCommand(), checkCommand(), serveCommand(), witnessCommand(),
-		statusCommand(), portlistCommand(), promoteCommand())
+		statusCommand(), portlistCommand(), promoteCommand(), drainCommand(), undrainCommand())
 	return cmd
 }
 

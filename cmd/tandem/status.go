@@ -46,10 +46,10 @@ func printStatus(out io.Writer, s api.Status) {
 	if s.Node == 0 {
 		fmt.Fprintf(out, "controller, version %s, process %d, no high availability\n", s.Version, s.PID)
 	} else {
-		fmt.Fprintf(out, "cluster %s, controller %d, %s, version %s, process %d\n", s.Cluster, s.Node, s.Mode, s.Version, s.PID)
+		fmt.Fprintf(out, "cluster %s, controller %d%s, %s, version %s, process %d\n", s.Cluster, s.Node, drainedWord(s.Drained), s.Mode, s.Version, s.PID)
 	}
 	for _, n := range s.Nodes {
-		fmt.Fprintf(out, "link to controller %d (%s): %d, %s", n.ID, n.Address, n.Link, linkWords[n.Link])
+		fmt.Fprintf(out, "link to controller %d%s (%s): %d, %s", n.ID, drainedWord(n.Drained), n.Address, n.Link, linkWords[n.Link])
 		if n.Problem != "" {
 			fmt.Fprintf(out, ": %s", n.Problem)
 		}
@@ -60,6 +60,13 @@ func printStatus(out io.Writer, s api.Status) {
 	}
 	printLUNs(out, s)
 	printSessions(out, s.Sessions)
+}
+
+func drainedWord(drained bool) string {
+	if drained {
+		return " (drained)"
+	}
+	return ""
 }
 
 func printArbiter(out io.Writer, a *api.Arbiter) {

@@ -12,6 +12,15 @@ import (
 // its high-availability shelves.
 func PortGroup(n ha.NodeID) uint16 { return uint16(n) + 1 }
 
+// groupNode is the controller of a target port group; 0 for one that no
+// controller can have.
+func groupNode(group uint16) ha.NodeID {
+	if group < PortGroup(1) || group > PortGroup(ha.MaxNodes) {
+		return 0
+	}
+	return ha.NodeID(group - PortGroup(0))
+}
+
 // heading is where the commands of a logical unit go or are about to go. The lock
 // is held until the logical unit has been told what follows from it, so that of
 // two changes at a time the older is not told last.

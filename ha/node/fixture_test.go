@@ -38,6 +38,7 @@ type pair struct {
 	mode      Mode
 	holdTime  time.Duration
 	maxHeld   int
+	failback  time.Duration
 	fence     *Fence // in place of the process fence
 	arbiter   *arbitertest.Cluster
 	authority *identity.Authority
@@ -58,7 +59,17 @@ type testNode struct {
 }
 
 // sharedDisk is memory that both controllers have open.
-type sharedDisk struct{ *block.Ramdisk }
+type sharedDisk struct {
+	*block.Ramdisk
+	before func() // called before each write, when not nil
+}
+
+func (d sharedDisk) WriteAt(b []byte, at int64) error {
+	if d.before != nil {
+		d.before()
+	}
+	return d.Ramdisk.WriteAt(b, at)
+}
 
 func (d sharedDisk) Close() error { return nil }
 
@@ -74,7 +85,7 @@ func newPair(t *testing.T, members ...string) *pair {
 	p := &pair{
 		t: t, mode: ActiveActiveForward,
 		arbiter: arbitertest.Start(t, members...), authority: authority,
-		disk: &sharedDisk{block.NewRamdisk(capacity)}, dir: t.TempDir(),
+		disk: &sharedDisk{Ramdisk: block.NewRamdisk(capacity)}, dir: t.TempDir(),
 		addresses: map[ha.NodeID]string{}, nodes: map[ha.NodeID]*testNode{},
 	}
 	for id := ha.NodeID(1); id <= 2; id++ {
@@ -129,11 +140,11 @@ func (p *pair) start(id ha.NodeID) {
 		},
 		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: log}, nil)).With("controller", id),
 		Units: []UnitConfig{{
-			Name: unitName, Home: id == 1, Fence: fence, Describe: "a disk",
+			Name: unitName, Home: id == 1, Failback: p.failback, Fence: fence, Describe: "a disk",
 			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
 			Open:  func() (block.Device, error) { return p.disk, nil },
-			New: func(commit func(lun.State) error) (*lun.LogicalUnit, error) {
-				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: commit})
+			New: func(h Hooks) (*lun.LogicalUnit, error) {
+				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: h.Commit, HandOver: h.HandOver})
 			},
 		}},
 	})

@@ -18,10 +18,13 @@ func (n *Node) post(e ha.Event) {
 }
 
 // ask runs f in the loop, where the core may be looked at.
-func (n *Node) ask(f func()) error {
+func (n *Node) ask(f func()) error { return n.inLoop(func(context.Context) { f() }) }
+
+// inLoop runs f in the loop, where the core may be fed.
+func (n *Node) inLoop(f func(context.Context)) error {
 	ran := make(chan struct{})
 	select {
-	case n.asks <- func() { f(); close(ran) }:
+	case n.asks <- func(ctx context.Context) { f(ctx); close(ran) }:
 		<-ran
 		return nil
 	case <-n.done:
@@ -45,7 +48,7 @@ func (n *Node) loop(ctx context.Context) {
 		case e := <-n.events:
 			n.step(ctx, e)
 		case f := <-n.asks:
-			f()
+			f(ctx)
 		case <-tick.C:
 			n.step(ctx, ha.Tick{})
 			n.keepVigil(ctx)
@@ -62,6 +65,10 @@ func (n *Node) loop(ctx context.Context) {
 func (n *Node) step(ctx context.Context, e ha.Event) {
 	for _, a := range n.core.Step(n.clock.now(), e) {
 		n.carryOut(ctx, a)
+	}
+	if drained := n.core.Drained(n.cfg.Self); drained != n.rests {
+		n.rests = drained
+		n.log.Warn("maintenance", "drained", drained)
 	}
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,8 +79,9 @@ type Node struct {
 	ships *forward.Forward
 
 	core   *ha.Core
+	rests  bool // drained, as last logged; the loop's
 	events chan ha.Event
-	asks   chan func() // run by the loop
+	asks   chan func(context.Context) // run by the loop
 	done   chan struct{}
 	holder *holder
 
@@ -106,7 +108,7 @@ func New(cfg Config) (*Node, error) {
 		clock:  clock{origin: time.Now()},
 		store:  cfg.Store,
 		events: make(chan ha.Event, 1024),
-		asks:   make(chan func()),
+		asks:   make(chan func(context.Context)),
 		done:   make(chan struct{}),
 		named:  map[string]*Unit{},
 	}
@@ -134,7 +136,10 @@ func (n *Node) makeUnits() error {
 		u := &Unit{cfg: uc, node: n, wake: make(chan struct{}, 1)}
 		u.right.clock = n.clock
 		u.replica.init()
-		lu, err := uc.New(func(s lun.State) error { return n.commit(u, s) })
+		lu, err := uc.New(Hooks{
+			Commit:   func(s lun.State) error { return n.commit(u, s) },
+			HandOver: func(group uint16) error { return n.handOver(u, group) },
+		})
 		if err != nil {
 			return fmt.Errorf("logical unit %s: %w", uc.Name, err)
 		}
@@ -161,7 +166,9 @@ func (n *Node) coreConfig() ha.Config {
 	}
 	c.StartGrace = max(c.StartGrace, 2*c.Lease)
 	for _, u := range n.cfg.Units {
-		c.Units = append(c.Units, ha.UnitConfig{Name: u.Name, Home: u.Home, Automatic: u.Fence.Automatic() && !n.cfg.Manual})
+		c.Units = append(c.Units, ha.UnitConfig{
+			Name: u.Name, Home: u.Home, Automatic: u.Fence.Automatic() && !n.cfg.Manual, Failback: u.Failback,
+		})
 	}
 	return c
 }
@@ -211,6 +218,9 @@ func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 		return fmt.Errorf("logical unit %q: there is none of that name", name)
 	}
 	n.notes.forget(name)
+	if drained, err := n.drained(n.cfg.Self); err != nil || drained {
+		return cmp.Or(err, fmt.Errorf("logical unit %q: controller %d is drained: undrain it first", name, n.cfg.Self))
+	}
 	for {
 		n.post(ha.Promote{LUN: name, Force: force})
 		for until := time.Now().Add(promoteRetry); time.Now().Before(until); pause(ctx, 2*time.Millisecond) {

@@ -13,6 +13,8 @@ import (
 type Status struct {
 	Peers []link.PeerStatus
 	Units []UnitStatus
+	// Drained are the controllers that are, this one and those that are known.
+	Drained map[ha.NodeID]bool
 }
 
 // UnitStatus is one logical unit as this controller sees it.
@@ -33,10 +35,15 @@ type UnitStatus struct {
 // Status tells how everything stands.
 func (n *Node) Status() (Status, error) {
 	var units []ha.UnitStatus
-	if err := n.ask(func() { units = n.core.Status() }); err != nil {
+	s := Status{Peers: n.link.Peers(), Drained: map[ha.NodeID]bool{}}
+	if err := n.ask(func() {
+		units = n.core.Status()
+		for _, id := range append(n.peers.ids(), n.cfg.Self) {
+			s.Drained[id] = n.core.Drained(id)
+		}
+	}); err != nil {
 		return Status{}, err
 	}
-	s := Status{Peers: n.link.Peers()}
 	now := n.clock.now()
 	for i, us := range units {
 		u := n.units[i]

@@ -20,8 +20,11 @@ type UnitConfig struct {
 	Home bool
 	// Fence keeps a lost primary from writing.
 	Fence Fence
-	// New makes the logical unit; commit is its lun.Config.Commit.
-	New func(commit func(lun.State) error) (*lun.LogicalUnit, error)
+	// Failback: at home, after it could have been served here for so long
+	// without a break, this controller asks for it. 0: never.
+	Failback time.Duration
+	// New makes the logical unit, with these hooks in its lun.Config.
+	New func(Hooks) (*lun.LogicalUnit, error)
 	// Open opens the backend; called each time this controller becomes
 	// primary, and closed again when it ceases to be.
 	Open func() (block.Device, error)
@@ -30,6 +33,12 @@ type UnitConfig struct {
 	Describe string
 	// Ports are this controller's target ports of the logical unit.
 	Ports []lun.Port
+}
+
+// Hooks are the fields of lun.Config of these names.
+type Hooks struct {
+	Commit   func(lun.State) error
+	HandOver func(group uint16) error
 }
 
 // Unit is a logical unit as the target ports of this controller see it: a
