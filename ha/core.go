@@ -17,6 +17,7 @@ type Core struct {
 	up      map[NodeID]bool
 	known   bool // nothing of an earlier life is under way, and the grants were read
 	holders map[NodeID]bool
+	seen    int64 // the revision of holders
 	leaving bool
 	// drained: the operator wants this controller to serve nothing; resting
 	// are the peers of which that is true.
@@ -196,6 +197,9 @@ func (c *Core) request(u *unit, ch Change) {
 	if u.pending != nil {
 		panic(fmt.Sprintf("ha: %s: a second request while %v is pending", u.cfg.Name, u.pending.change.To))
 	}
+	if c.now < u.rest {
+		return
+	}
 	u.pending = &request{change: ch}
 	u.fit = false
 	c.requests = append(c.requests, ch)
@@ -225,6 +229,10 @@ func (c *Core) changed(e Changed) {
 			panic(fmt.Sprintf("ha: answer %d has %d grants, one for %s is missing", e.ID, len(e.Grants), u.cfg.Name))
 		}
 		after := e.Grants[u.pending.slot]
+		if after.Epoch == u.pending.change.From {
+			// A lease was in the way. The same request would fail again.
+			u.rest = c.now + c.cfg.Heartbeat/2
+		}
 		u.pending = nil
 		c.learn(u, after)
 	}
@@ -273,9 +281,12 @@ func (c *Core) settled(s State) {
 	c.observe(s)
 }
 
-// observe learns the arbiter's state.
+// observe learns the arbiter's state. Of the leases, which have no epoch, an
+// older state says nothing.
 func (c *Core) observe(s State) {
-	c.holders = s.Holders
+	if s.Revision >= c.seen {
+		c.seen, c.holders = s.Revision, s.Holders
+	}
 	for _, u := range c.units {
 		c.learn(u, s.Grants[u.cfg.Name])
 	}

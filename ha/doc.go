@@ -46,7 +46,7 @@
 // outcome it promises nothing for that logical unit. A request whose answer
 // was lost is resolved by Settle: after it no earlier request can be applied,
 // and then the grants are read. Each life of a controller begins with one, for
-// what its earlier life may have sent.
+// what its earlier life may have sent, and serves nothing before it is answered.
 //
 // # Fencing
 //

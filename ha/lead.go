@@ -69,10 +69,12 @@ func (c *Core) canWiden(u *unit, p NodeID) bool {
 	return !c.leaving && c.up[p] && !u.unfenced().Has(p) && c.now < u.promises[p].sent+c.cfg.Lease/2 && u.promises[p].until > 0
 }
 
-// rightUntil is until when this controller may serve.
+// rightUntil is until when this controller may serve. It may not before it knows
+// that nothing which an earlier life asked for is under way: that could still
+// make somebody a candidate who has promised nothing.
 func (c *Core) rightUntil(u *unit) Instant {
 	self := c.cfg.Self
-	if !u.mayServe(self) {
+	if !c.known || !u.mayServe(self) {
 		return 0
 	}
 	until, everyone := never, never

@@ -33,6 +33,7 @@ type unit struct {
 	// Either way.
 
 	pending  *request // sent to the arbiter, outcome unknown
+	rest     Instant  // nothing is sent to the arbiter before it
 	wantHold bool     // the next step needs the arbiter's lease
 
 	route        Route   // as last told
