@@ -23,8 +23,8 @@ const module = "github.com/tandem-san/tandem/"
 // floors are the rooms of the house from the roof down. A package imports only
 // packages of lower floors.
 var floors = [][]string{
-	{"cmd/tandem"},
-	{"demo"},
+	{"cmd/tandem", "cmd/tandem-sim"},
+	{"demo", "sim"},
 	{"controller"},
 	{"ha/node", "iscsi/target", "iscsi/initiator/multipath", "provision"},
 	{"ha/forward", "ha/arbiter/arbitertest", "lun/statefile"},

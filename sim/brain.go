@@ -1,0 +1,273 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/tandem-san/tandem/ha"
+)
+
+// prState is what of a brain moves with it: registrations, a key per client.
+type prState [maxClients]uint32
+
+// phase is how far a job has come.
+type phase uint8
+
+const (
+	phaseWaiting   phase = iota // for its blocks
+	phaseExecuting              // it may have an effect
+	phaseCompleted
+)
+
+// job is a command in the task set of a brain.
+type job struct {
+	b       *brain
+	cmd     *command
+	from    *controller // the peer it came from; nil when from here
+	done    func(result)
+	phase   phase
+	aborted bool
+	result  result
+}
+
+// brain is the logical unit where it is active.
+type brain struct {
+	u        *unit
+	number   uint64 // of all brains there were
+	epoch    uint64 // it started in
+	state    prState
+	stopping bool
+	idle     func() // told when no job is left, while stopping
+	jobs     []*job
+	blocks   [maxBlocks]blockLock
+	changes  []*job // that change the state, one after the other
+}
+
+// blockLock lets readers share a block and a writer have it alone, in the
+// order in which they came.
+type blockLock struct {
+	readers int
+	writer  bool
+	waiting []*job
+}
+
+func newBrain(u *unit) *brain {
+	return &brain{u: u, number: u.c.w.next(), epoch: u.epoch, state: u.replica.state}
+}
+
+// execute submits a command to the brain here, for whoever asked.
+func (u *unit) execute(cmd *command, from *controller, done func(result)) {
+	b := u.brain
+	if b == nil || b.stopping || !u.valid() && !mutantStartUnchecked {
+		done(result{notServed: true})
+		return
+	}
+	j := &job{b: b, cmd: cmd, from: from, done: done}
+	b.jobs = append(b.jobs, j)
+	switch cmd.kind {
+	case kindKeys:
+		j.result.value = b.state[cmd.block]
+		b.complete(j)
+	case kindRegister:
+		j.phase = phaseExecuting
+		b.changes = append(b.changes, j)
+		if len(b.changes) == 1 {
+			u.c.soon(b.change)
+		}
+	default:
+		if l := &b.blocks[cmd.block]; l.take(j) {
+			b.start(j)
+		} else {
+			l.waiting = append(l.waiting, j)
+		}
+	}
+}
+
+// take takes the block for a job when it is free and nobody came before.
+func (l *blockLock) take(j *job) bool {
+	if l.writer || len(l.waiting) > 0 && l.waiting[0] != j || j.cmd.kind == kindWrite && l.readers > 0 {
+		return false
+	}
+	if j.cmd.kind == kindWrite {
+		l.writer = true
+	} else {
+		l.readers++
+	}
+	return true
+}
+
+// give gives the block of a job back and starts those that waited for it.
+func (b *brain) give(j *job) {
+	l := &b.blocks[j.cmd.block]
+	if j.cmd.kind == kindWrite {
+		l.writer = false
+	} else {
+		l.readers--
+	}
+	b.grant(l)
+}
+
+func (b *brain) grant(l *blockLock) {
+	for len(l.waiting) > 0 && l.take(l.waiting[0]) {
+		next := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		b.start(next)
+	}
+}
+
+// start hands a read or a write to a worker.
+func (b *brain) start(j *job) {
+	j.phase = phaseExecuting
+	b.u.c.soon(func() {
+		switch {
+		case j.aborted:
+			b.finish(j)
+		case j.cmd.kind == kindRead:
+			b.u.c.w.disk.read(b, j)
+		case !b.u.valid() && !mutantWriteUnchecked:
+			j.result.notServed = true
+			b.finish(j)
+		default:
+			b.u.c.w.disk.write(b, j)
+		}
+	})
+}
+
+// transferred goes on with a read or a write that the disk is done with.
+func (b *brain) transferred(j *job, ok bool) {
+	if !ok {
+		// The disk takes nothing from here any more.
+		if b.u.valid() {
+			j.result.status = statusHardError
+		} else {
+			j.result.notServed = true
+		}
+	}
+	b.finish(j)
+}
+
+// finish ends a job that had its blocks.
+func (b *brain) finish(j *job) {
+	b.complete(j)
+	b.give(j)
+}
+
+// complete takes a job out of the task set and answers it. What was done
+// without the right to serve is not acknowledged.
+func (b *brain) complete(j *job) {
+	switch {
+	case j.aborted:
+		j.result = result{status: statusAborted}
+	case !j.result.notServed && !b.u.valid() && !mutantAckUnchecked:
+		j.result = result{notServed: true}
+	}
+	if j.result.notServed && j.phase == phaseExecuting {
+		j.result.uncertain = true
+	}
+	if !j.result.notServed && j.result.status == statusGood {
+		b.u.c.w.oracle.acknowledged(b, j)
+	}
+	j.phase = phaseCompleted
+	b.jobs = slices.DeleteFunc(b.jobs, func(o *job) bool { return o == j })
+	j.done(j.result)
+	b.checkIdle()
+}
+
+func (b *brain) checkIdle() {
+	if b.stopping && len(b.jobs) == 0 && b.idle != nil {
+		idle := b.idle
+		b.idle = nil
+		idle()
+	}
+}
+
+// deactivate stops the brain: jobs that do not run yet end as not served, those
+// that run are waited for.
+func (b *brain) deactivate(then func()) {
+	b.stopping, b.idle = true, then
+	for _, j := range slices.Clone(b.jobs) {
+		if j.phase == phaseWaiting {
+			b.withdraw(j)
+			j.result.notServed = true
+			b.complete(j)
+		}
+	}
+	if mutantDrainedEarly && b.idle != nil {
+		b.idle = nil
+		then()
+		return
+	}
+	b.checkIdle()
+}
+
+// withdraw takes a job out of the queue for its block.
+func (b *brain) withdraw(j *job) {
+	l := &b.blocks[j.cmd.block]
+	l.waiting = slices.DeleteFunc(l.waiting, func(o *job) bool { return o == j })
+}
+
+// abort ends the jobs that match without effect: at once, unless they run.
+func (b *brain) abort(match func(*job) bool) {
+	for _, j := range slices.Clone(b.jobs) {
+		if j.phase == phaseCompleted || j.aborted || !match(j) {
+			continue
+		}
+		j.aborted = true
+		if j.phase == phaseWaiting {
+			b.withdraw(j)
+			b.complete(j)
+		}
+	}
+	for i := range b.blocks {
+		b.grant(&b.blocks[i])
+	}
+}
+
+// nexusLost aborts what came through a session.
+func (b *brain) nexusLost(s *session) { b.abort(func(j *job) bool { return j.cmd.session == s }) }
+
+// portLost aborts what came through a controller that is gone.
+func (b *brain) portLost(c *controller) { b.abort(func(j *job) bool { return j.from == c }) }
+
+// change carries out the oldest command that changes the state: the next state
+// is computed, copied to who must have it, and then installed.
+func (b *brain) change() {
+	j := b.changes[0]
+	end := func() {
+		b.changes = b.changes[1:]
+		if len(b.changes) > 0 {
+			b.u.c.soon(b.change)
+		}
+		b.complete(j)
+	}
+	if j.aborted {
+		end()
+		return
+	}
+	if !b.u.valid() && !mutantStartUnchecked {
+		j.result.notServed = true
+		end()
+		return
+	}
+	next := b.state
+	next[j.cmd.block] = j.cmd.value
+	w := b.u.c.w
+	w.counts.Commits++
+	b.u.copyState(next, commitPatience, false, func(ok bool) {
+		if ok {
+			b.state = next
+		} else {
+			w.counts.CommitsFailed++
+			j.result.status = statusBusy
+		}
+		end()
+	})
+}
+
+// serves answers the unit when this controller serves it under an epoch.
+func (c *controller) serves(unit int, epoch uint64) *unit {
+	u := c.units[unit]
+	if u.way.Kind != ha.RouteServe || u.way.Epoch != epoch && !mutantForwardAnyEpoch {
+		return nil
+	}
+	return u
+}

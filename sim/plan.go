@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/tandem-san/tandem/ha"
+)
+
+const (
+	ms = time.Millisecond
+	us = time.Microsecond
+)
+
+// Limits of what a plan can have, so that tables are arrays.
+const (
+	maxUnits   = 3
+	maxBlocks  = 4
+	maxClients = 4
+)
+
+// fenceKind is how a controller is kept from writing to the disk.
+type fenceKind uint8
+
+const (
+	fenceKill     fenceKind = iota // its process is killed, its writes awaited
+	fencePower                     // its machine is switched off
+	fenceRegister                  // the disk takes no more writes of it
+	fenceVain                      // says that it worked, and did nothing
+	fenceNone                      // none: only an operator takes over
+	fenceKinds
+)
+
+func (k fenceKind) String() string {
+	return [...]string{"process", "power", "registration", "vain", "none"}[k]
+}
+
+// Times that do not change: those of ha/node, and of etcd's lease.
+const (
+	heartbeat       = ha.DefaultHeartbeat
+	lease           = ha.DefaultLease
+	arbiterPatience = time.Second
+	arbiterRetry    = 50 * ms
+	holdEvery       = 300 * ms
+	holdTTL         = 2 * time.Second
+	commitPatience  = 5 * time.Second
+	commitLook      = 20 * ms
+	openRetry       = 200 * ms
+	withdrawAfter   = time.Second
+	fencePatience   = 3 * time.Second
+	// slowestLink is the longest that a retransmission holds a stream up.
+	slowestLink = 1200 * ms
+	// slowestPath is the longest a packet is on its way between a client and
+	// a controller.
+	slowestPath = 300 * ms
+)
+
+// plan is what a life is like: drawn once, before it begins.
+type plan struct {
+	nodes, units, blocks, clients int
+
+	rates       [ha.MaxNodes + 1]rate
+	arbiterRate rate
+
+	fence      fenceKind
+	fenceFails float64
+	fenceSlow  float64
+	// standby: a secondary forwards nothing (mode 0).
+	standby bool
+	// datagrams: what cores say to each other is delayed, lost and doubled,
+	// message by message, beyond what TCP does.
+	datagrams bool
+	maxHeld   int
+
+	tick, startGrace, stall, holdTime, linkGivesUp, patience time.Duration
+	latency                                                  time.Duration
+
+	retransmits  float64 // chance that a message in the link meets one
+	sluggish     float64 // chance that a goroutine is late
+	arbiterSlow  float64 // chance that a request or answer is slow
+	arbiterLoses float64 // chance that an answer is lost
+	stuckWrites  float64 // chance that a write of the disk takes long
+
+	faults     [faultKinds]int // weights
+	every      time.Duration   // between faults, on the average
+	aftershock float64         // chance that another follows at once
+	active     time.Duration   // how long there are faults
+}
+
+// rate is how fast a clock runs, in millionths of true time.
+type rate int64
+
+const trueRate rate = 1_000_000
+
+// drift is how far a rate is from the truth at most, so that any two differ by
+// just less than a tenth.
+const drift = 45_000
+
+func (r rate) local(t time.Duration) time.Duration {
+	return t * time.Duration(r) / time.Duration(trueRate)
+}
+
+// real is how long a local duration truly lasts, rounded up.
+func (r rate) real(d time.Duration) time.Duration {
+	return (d*time.Duration(trueRate) + time.Duration(r) - 1) / time.Duration(r)
+}
+
+// draw makes the plan of a seed.
+func draw(seed uint64) plan {
+	r := rand.New(rand.NewPCG(seed, 1))
+	chance := func(p float64) bool { return r.Float64() < p }
+	between := func(a, b time.Duration) time.Duration { return a + time.Duration(r.Int64N(int64(b-a)+1)) }
+	oneOf := func(v ...float64) float64 { return v[r.IntN(len(v))] }
+
+	p := plan{
+		nodes: 2, units: 1 + r.IntN(2), blocks: 1 + r.IntN(3), clients: 2 + r.IntN(2),
+		fence:      fenceKind(r.IntN(int(fenceKinds))),
+		fenceFails: oneOf(0, 0, 0.2, 0.6), fenceSlow: oneOf(0, 0.1, 0.5),
+		standby: chance(0.12), datagrams: chance(0.5),
+		maxHeld:    4096,
+		tick:       [...]time.Duration{10 * ms, 20 * ms, 25 * ms}[r.IntN(3)],
+		startGrace: between(600*ms, 1500*ms), stall: between(1500*ms, 4*time.Second),
+		holdTime: between(300*ms, 1200*ms), linkGivesUp: between(700*ms, 1500*ms),
+		latency:     between(50*us, 800*us),
+		retransmits: oneOf(0, 0.002, 0.01, 0.03), sluggish: oneOf(0, 0, 0.01, 0.05),
+		arbiterSlow: oneOf(0, 0.1, 0.4), arbiterLoses: oneOf(0, 0.1, 0.3), stuckWrites: oneOf(0, 0.01, 0.05),
+		every: between(120*ms, 1200*ms), aftershock: oneOf(0, 0.3, 0.6),
+		active: between(5*time.Second, 11*time.Second),
+	}
+	switch n := r.IntN(20); {
+	case n >= 18:
+		p.nodes = 4 + r.IntN(5)
+		p.units = 1
+	case n >= 12:
+		p.nodes = 3
+	}
+	if chance(0.1) {
+		p.maxHeld = 1
+	}
+	if p.fence == fenceNone && chance(0.5) {
+		p.fence = fenceVain
+	}
+	p.drawClocks(r)
+	p.drawFaults(r)
+	// Longer than a command can be under way: on its way here, held, and in
+	// the link until that gives up, or as long as it waits at most for a
+	// retransmission.
+	p.patience = slowestPath + p.holdTime + p.linkGivesUp + 2*slowestLink + 500*ms
+	return p
+}
+
+// drawClocks gives every machine its clock.
+func (p *plan) drawClocks(r *rand.Rand) {
+	kind := r.IntN(5)
+	one := func() rate {
+		switch kind {
+		case 0:
+			return trueRate
+		case 1, 2:
+			return trueRate + rate(r.IntN(2*drift+1)-drift)
+		}
+		return trueRate + rate(drift*(2*r.IntN(2)-1))
+	}
+	for i := range p.rates {
+		p.rates[i] = one()
+	}
+	p.arbiterRate = one()
+}
+
+// drawFaults decides which faults there are: never all of them, so that each
+// is also met alone and in pairs.
+func (p *plan) drawFaults(r *rand.Rand) {
+	for k := range p.faults {
+		if r.IntN(100) < 45 {
+			p.faults[k] = 1 + r.IntN(4)
+		}
+	}
+	sum := 0
+	for _, n := range p.faults {
+		sum += n
+	}
+	if sum == 0 {
+		p.faults[faultCrash] = 1
+	}
+}
+
+func (p *plan) String() string {
+	var f []string
+	for k, n := range p.faults {
+		if n > 0 {
+			f = append(f, fmt.Sprintf("%v:%d", faultKind(k), n))
+		}
+	}
+	return fmt.Sprintf("%d controllers, %d units of %d blocks, %d clients; fence %v fails %.1f slow %.1f; standby %v, datagrams %v, held %d\n"+
+		"clocks %v, arbiter %v; tick %v, grace %v, stall %v, hold %v, link gives up %v, patience %v, latency %v\n"+
+		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v; faults every %v for %v, aftershock %v: %s",
+		p.nodes, p.units, p.blocks, p.clients, p.fence, p.fenceFails, p.fenceSlow, p.standby, p.datagrams, p.maxHeld,
+		p.rates[1:p.nodes+1], p.arbiterRate, p.tick, p.startGrace, p.stall, p.holdTime, p.linkGivesUp, p.patience, p.latency,
+		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.every, p.active, p.aftershock, strings.Join(f, " "))
+}

@@ -1,0 +1,214 @@
+package sim
+
+import (
+	"github.com/tandem-san/tandem/ha"
+)
+
+// unit is a logical unit at one controller: where its commands go, those that
+// wait for a way, and what moves the brain.
+type unit struct {
+	c     *controller
+	index int
+	name  string
+
+	epoch   uint64    // of the newest grant the core knows
+	primary ha.NodeID // of it
+	right   ha.Instant
+
+	way    ha.Route // where commands go now
+	want   ha.Route // where they are to go
+	drains []ha.Drain
+	moving bool // the mover is at work
+	again  bool // and has more to do
+	ended  bool // the way to serve has ended since the brain started
+
+	brain    *brain // nil while it is elsewhere
+	proxied  ha.NodeID
+	proxyFor uint64 // the epoch in which commands were forwarded last
+
+	held    []*errand
+	replica replica
+	copies  []*copying
+}
+
+// valid reports whether the right to serve holds at this instant.
+func (u *unit) valid() bool { return u.c.clock() < u.right }
+
+// open reports whether commands can go somewhere now.
+func (u *unit) open() bool {
+	return u.c.awake() && (u.way.Kind == ha.RouteForward || u.way.Kind == ha.RouteServe && u.valid())
+}
+
+// route asks for a new way. Commands stop at once when the way ends; where
+// they go next the mover says when that place is ready.
+func (u *unit) route(r ha.Route) {
+	u.want = r
+	if r.Kind != ha.RouteServe {
+		u.ended = true
+	}
+	if u.way.Kind != r.Kind || u.way.Primary != r.Primary {
+		u.way = ha.Route{LUN: u.name}
+	}
+	u.nudge()
+}
+
+// drain asks for word when the brain has stopped.
+func (u *unit) drain(a ha.Drain) {
+	u.drains = append(u.drains, a)
+	u.way = ha.Route{LUN: u.name}
+	u.nudge()
+}
+
+// nudge has the mover look.
+func (u *unit) nudge() {
+	if u.moving {
+		u.again = true
+		return
+	}
+	u.moving = true
+	u.c.soon(u.move)
+}
+
+// rest is the end of a move.
+func (u *unit) rest() {
+	u.moving = false
+	if u.again {
+		u.again = false
+		u.nudge()
+	}
+}
+
+// move takes the steps to the newest route. The brain also stops when the way
+// to serve has ended and begun again meanwhile: it may have been elsewhere.
+func (u *unit) move() {
+	want, drains := u.want, u.drains
+	u.drains = nil
+	gone := u.ended && !mutantBrainKept
+	if u.brain != nil && (want.Kind != ha.RouteServe || len(drains) > 0 || gone) {
+		u.stop(func() { u.arrange(want, drains) })
+		return
+	}
+	u.arrange(want, drains)
+}
+
+// arrange opens the way that is wanted, the brain being stopped if it had to.
+func (u *unit) arrange(want ha.Route, drains []ha.Drain) {
+	for _, d := range drains {
+		u.c.post(ha.Drained(d))
+	}
+	switch want.Kind {
+	case ha.RouteServe:
+		switch {
+		case len(drains) > 0 && mutantDrainForgets:
+		case len(drains) > 0: // look whether it is still wanted
+			u.again = true
+		case u.brain == nil:
+			u.ended = false
+			u.begin(want)
+			return
+		default:
+			u.withdraw(want)
+			u.openWay(want)
+		}
+	case ha.RouteForward:
+		u.withdraw(want)
+		u.proxied, u.proxyFor = want.Primary, want.Epoch
+		u.openWay(want)
+	case ha.RouteHold:
+		u.openWay(want)
+	}
+	u.rest()
+}
+
+// openWay lets commands go, unless another way has been asked for meanwhile:
+// then the mover is about to see to that.
+func (u *unit) openWay(r ha.Route) {
+	u.way = r
+	if u.open() {
+		u.releaseHeld()
+	}
+}
+
+// begin opens the backend and makes this controller the brain, with the state
+// that the one before left, if that is not out of date: what was acknowledged
+// without telling this controller has raised the floor, which is read after the
+// grant was had.
+func (u *unit) begin(want ha.Route) {
+	w := u.c.w
+	a := &w.arbiter
+	later := func() {
+		u.c.timer(openRetry, u.nudge)
+		u.rest()
+	}
+	d := w.between(100*us, ms)
+	if w.chance(0.02) {
+		d = w.between(50*ms, 1200*ms)
+	}
+	u.c.after(d, func() {
+		if w.chance(0.02) {
+			later()
+			return
+		}
+		a.call(u.c, arbiterPatience, func() func() {
+			floor := a.floors[u.index]
+			return func() {
+				if u.replica.at.before(floor) && !mutantFloorUnchecked {
+					w.tell(u.c.id, "%s: the state here is out of date: it is %v, the floor is %v", u.name, u.replica.at, floor)
+					w.counts.OutOfDate++
+					later()
+					return
+				}
+				u.start(want)
+			}
+		}, later)
+	})
+}
+
+// start makes this controller the brain.
+func (u *unit) start(want ha.Route) {
+	w := u.c.w
+	if !mutantStateNotAdopted {
+		u.replica.set(u.epoch, u.replica.state)
+		u.broadcast()
+	}
+	u.brain = newBrain(u)
+	if w.telling() {
+		w.tell(u.c.id, "%s: the brain starts in epoch %d with %v", u.name, u.epoch, u.brain.state)
+	}
+	if u.valid() {
+		w.oracle.brainServes(u.brain)
+	}
+	for _, p := range w.controllers[1:] {
+		if p != u.c && !u.c.peers[p.id].linked {
+			u.brain.portLost(p)
+		}
+	}
+	u.withdraw(want)
+	u.openWay(want)
+	u.rest()
+}
+
+// stop ends the brain here and leaves its state for the next one.
+func (u *unit) stop(then func()) {
+	b := u.brain
+	b.deactivate(func() {
+		u.brain = nil
+		u.c.w.tell(u.c.id, "%s: the brain has stopped", u.name)
+		u.leave(b.state, then)
+	})
+}
+
+// withdraw takes back what was forwarded to a primary that is one no more, so
+// that it is run where the brain is now.
+func (u *unit) withdraw(next ha.Route) {
+	from, epoch := u.proxied, u.proxyFor
+	if from == 0 || next.Kind == ha.RouteForward && next.Primary == from {
+		return
+	}
+	u.proxied = 0
+	if next.Takeover {
+		u.c.withdraw(u, from, epoch)
+		return
+	}
+	u.c.timer(withdrawAfter, func() { u.c.withdraw(u, from, epoch) })
+}
