@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/scsi"
 )
 
@@ -190,6 +192,51 @@ func TestSetTargetPortGroupsThatCannotBeEndsSoftlyAndMovesNothing(t *testing.T) 
 	p.nodes[2].stop()
 	p.wait("the loss to be seen", func() bool { return p.grant(1).Alone() })
 	failed("to one that is away", p.setPortGroups(1, 2, "host"))
+}
+
+// A command that does not end holds the handover up, which is given up in the
+// end; who asked for it is told.
+func TestSetTargetPortGroupsThatIsGivenUpSaysSo(t *testing.T) {
+	p := newPair(t)
+	gate := make(chan struct{})
+	var stuck atomic.Bool
+	p.disk.before = func() {
+		if stuck.CompareAndSwap(true, false) {
+			<-gate
+		}
+	}
+	p.startBoth()
+	p.run(1, "host", read16(0, 1), nil)
+	stuck.Store(true)
+	slow := make(chan *command)
+	go func() { slow <- p.submit(1, "host", write16(0, 1), fill(1, 1), false) }()
+	p.wait("the command to be stuck", func() bool { return !stuck.Load() })
+	c := p.setPortGroups(2, 2, "alua")
+	close(gate)
+	if c.Status != scsi.StatusCheckCondition || c.Sense.ASC != scsi.SetTargetPortGroupsCommandFailed {
+		t.Errorf("%v, %v", c.Status, c.Sense)
+	}
+	if c := p.finish(<-slow); c.Status != scsi.StatusGood {
+		t.Errorf("the command that was slow: %v, %v", c.Status, c.Sense)
+	}
+	p.run(2, "host2", write16(0, 1), fill(2, 1))
+}
+
+// The nexuses that remain are told of a takeover, those that the copy of the
+// state does not name too, and of no power on.
+func TestEveryNexusIsToldOfATakeover(t *testing.T) {
+	p := newPair(t)
+	p.startBoth()
+	p.run(2, "host", read16(0, 1), nil)
+	p.run(2, "gone", read16(0, 1), nil)
+	p.unit(2).NexusLost(lun.Nexus{InitiatorPort: "gone", TargetPort: port(2)})
+	p.nodes[1].stop()
+	p.wait("the takeover", func() bool { return p.route(2) == ha.RouteServe })
+	for host, want := range map[string]scsi.ASC{"host": scsi.AsymmetricAccessStateChanged, "gone": scsi.PowerOnOccurred} {
+		if c := p.finish(p.submit(2, host, read16(0, 1), nil, true)); c.Status != scsi.StatusCheckCondition || c.Sense.ASC != want {
+			t.Errorf("%s: %v, %v; want %v", host, c.Status, c.Sense, want)
+		}
+	}
 }
 
 // After each change the nexuses that remain are told, through whichever

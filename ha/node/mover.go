@@ -27,6 +27,9 @@ type mover struct {
 func (u *Unit) route(r ha.Route) {
 	u.moves.Lock()
 	u.want = r
+	if r.Kind == ha.RouteServe && u.serveOn != nil {
+		u.serveOn() // a handover was given up
+	}
 	u.moves.Unlock()
 	if now := u.way.Load(); now.Kind != r.Kind || now.Primary != r.Primary {
 		u.setWay(ha.Route{LUN: r.LUN}, nil)
@@ -38,6 +41,10 @@ func (u *Unit) route(r ha.Route) {
 func (u *Unit) drain(a ha.Drain) {
 	u.moves.Lock()
 	u.drains = append(u.drains, a)
+	if u.serveOn != nil {
+		u.serveOn()
+	}
+	u.vacating, u.serveOn = context.WithCancel(context.Background())
 	u.moves.Unlock()
 	u.setWay(ha.Route{LUN: a.LUN}, nil)
 	u.nudge()
@@ -50,14 +57,14 @@ func (u *Unit) nudge() {
 	}
 }
 
-// next is what the mover has to reach, and whom to tell when the brain is
-// stopped.
-func (u *Unit) next() (ha.Route, []ha.Drain) {
+// next is what the mover has to reach, whom to tell when the brain is stopped,
+// and the context of their wish.
+func (u *Unit) next() (ha.Route, []ha.Drain, context.Context) {
 	u.moves.Lock()
 	defer u.moves.Unlock()
 	drains := u.drains
 	u.drains = nil
-	return u.want, drains
+	return u.want, drains, u.vacating
 }
 
 // run moves the brain until ctx ends, and then stops it.
@@ -76,7 +83,11 @@ func (m *mover) run(ctx context.Context) {
 // move takes the steps to the newest route.
 func (m *mover) move(ctx context.Context) {
 	u := m.unit
-	want, drains := u.next()
+	want, drains, wish := u.next()
+	if m.device != nil && len(drains) > 0 && !m.vacate(ctx, wish) {
+		u.nudge()
+		return
+	}
 	if m.device != nil && (want.Kind != ha.RouteServe || len(drains) > 0) {
 		m.stop(ctx)
 	}
@@ -101,6 +112,20 @@ func (m *mover) move(ctx context.Context) {
 	case ha.RouteHold:
 		m.open(want, nil)
 	}
+}
+
+// vacate waits for the commands that run here, so that the brain can move. It
+// reports false when the handover was given up meanwhile: then the brain goes
+// on here.
+func (m *mover) vacate(ctx, wish context.Context) bool {
+	wish, cancel := context.WithCancel(wish)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	if m.unit.lu.Vacate(wish) == nil || ctx.Err() != nil {
+		return true
+	}
+	m.unit.lu.Resume()
+	return false
 }
 
 // open opens a way. The ports say what they are before a command can come.
@@ -144,7 +169,7 @@ func (m *mover) start() bool {
 		u.node.log.Error("the backend cannot be opened; this controller is primary and cannot serve", "lun", u.cfg.Name, "error", err)
 		return false
 	}
-	if err := u.lu.Activate(device, &u.right, u.replica.newest()); err != nil {
+	if err := u.lu.Activate(device, &u.right, u.known.complete(u.replica.newest())); err != nil {
 		u.node.log.Error("the logical unit cannot start", "lun", u.cfg.Name, "error", err)
 		device.Close()
 		return false

@@ -59,9 +59,14 @@ type Unit struct {
 	moves   sync.Mutex    // protects what the mover is asked for
 	want    ha.Route
 	drains  []ha.Drain // answered when the brain has stopped
+	// vacating is the context of the newest drain; serveOn ends it when the
+	// brain is to go on after all.
+	vacating context.Context
+	serveOn  context.CancelFunc
 
 	replica replica
 	lost    lostNexuses
+	known   knownNexuses
 }
 
 var _ lun.Unit = (*Unit)(nil)
@@ -92,6 +97,9 @@ func (u *Unit) dispatch(e *errand) {
 	case w.Kind == ha.RouteServe && u.right.Valid():
 		e.follow(w.unit)
 	case w.Kind == ha.RouteForward:
+		if !answeredByPort(e.task) {
+			u.known.note(e.task.Nexus)
+		}
 		if !u.lu.AnswerLocal(e.task) {
 			e.follow(w.unit)
 		}
@@ -205,6 +213,7 @@ func (u *Unit) abortHeld(f lun.Management) bool {
 // NexusLost implements lun.Unit.
 func (u *Unit) NexusLost(n lun.Nexus) {
 	u.lost.note(n)
+	u.known.forget(n)
 	u.abortNexus(n)
 	if w := u.way.Load(); w.Kind != ha.RouteHold {
 		w.unit.NexusLost(n)
