@@ -342,11 +342,9 @@ func (b *brain) changeState(t *Task, compute func(*brain, *persistent) (effects,
 func (u *LogicalUnit) resetState() {
 	err := u.change(func(b *brain, p *persistent) (effects, error) {
 		b.attend(scsi.BusDeviceResetFunctionOccurred, nil)
-		initial := u.config.initialMode(p.saved)
-		if p.mode == initial && p.reservations.reserve == nil {
-			return effects{}, errUnchanged
-		}
-		p.mode, p.reservations.reserve = initial, nil
+		// It is committed even if nothing else changes: the nexuses are to be
+		// told of the reset though this controller be lost.
+		p.mode, p.reservations.reserve = u.config.initialMode(p.saved), nil
 		return effects{}, nil
 	})
 	if err != nil {

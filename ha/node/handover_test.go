@@ -239,6 +239,25 @@ func TestEveryNexusIsToldOfATakeover(t *testing.T) {
 	}
 }
 
+// A reset is told to every nexus though the primary that performed it be lost
+// before it could (S5).
+func TestAResetIsToldThoughThePrimaryIsLost(t *testing.T) {
+	p := newPair(t)
+	p.startBoth()
+	p.run(2, "host", read16(0, 1), nil)
+	reset := lun.Management{Function: scsi.LogicalUnitReset, Nexus: lun.Nexus{InitiatorPort: "other", TargetPort: port(2)}}
+	if r := p.unit(2).Manage(t.Context(), reset); r != scsi.FunctionComplete {
+		t.Fatalf("LOGICAL UNIT RESET: %v", r)
+	}
+	p.nodes[1].stop()
+	p.wait("the takeover", func() bool { return p.route(2) == ha.RouteServe })
+	for _, want := range []scsi.ASC{scsi.BusDeviceResetFunctionOccurred, scsi.AsymmetricAccessStateChanged} {
+		if c := p.finish(p.submit(2, "host", read16(0, 1), nil, true)); c.Status != scsi.StatusCheckCondition || c.Sense.ASC != want {
+			t.Errorf("%v, %v; want %v", c.Status, c.Sense, want)
+		}
+	}
+}
+
 // After each change the nexuses that remain are told, through whichever
 // controller they come (SPC-5 §5.18.2.1), and of nothing else.
 func TestEveryNexusIsToldOfEachChange(t *testing.T) {
