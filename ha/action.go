@@ -93,6 +93,9 @@ type Route struct {
 	// Takeover: the primary before was not asked. What was sent to it will
 	// not be answered; what was sent to one that handed over will be.
 	Takeover bool
+	// Since is the first epoch of those, without one of another primary between,
+	// in which Primary has been it.
+	Since uint64
 }
 
 // Disconnect asks that the sessions which use the logical unit be closed: it

@@ -301,6 +301,9 @@ func (c *Core) learn(u *unit, g Grant) {
 	old := u.grant
 	kept := c.keeps(u, g)
 	u.grant = g
+	if g.Primary != old.Primary || g.Epoch != old.Epoch+1 {
+		u.reign = g.Epoch
+	}
 	if g.Primary != old.Primary || old.Epoch != 0 && u.released == old.Epoch {
 		u.newPrimary(c.now, c.seq)
 	}

@@ -20,6 +20,7 @@ func (c *Core) routeOf(u *unit) Route {
 		return Route{
 			LUN: u.cfg.Name, Kind: k,
 			Epoch: u.grant.Epoch, Primary: u.grant.Primary, Takeover: u.grant.Unfenced != 0,
+			Since: u.reign,
 		}
 	}
 	switch {

@@ -92,6 +92,14 @@ func (c *Core) String() string {
 // Lease is how long a promise lets its receiver serve.
 func (c *Core) Lease() time.Duration { return c.cfg.Lease }
 
+// Grant is the newest grant known of a logical unit.
+func (c *Core) Grant(name string) Grant {
+	if u := c.named[name]; u != nil {
+		return u.grant
+	}
+	return Grant{}
+}
+
 // Epoch is the epoch of the newest grant known of a logical unit.
 func (c *Core) Epoch(name string) uint64 {
 	if u := c.named[name]; u != nil {

@@ -5,8 +5,10 @@ type unit struct {
 	cfg   UnitConfig
 	index int   // in the configuration
 	grant Grant // the newest known
-	// since is when the primary became the primary, as seen from here.
+	// since is when the primary became the primary, as seen from here; reign is
+	// the first epoch of it without a break.
 	since Instant
+	reign uint64
 
 	// As primary.
 

@@ -34,6 +34,9 @@ func Movable(cdb []byte) bool {
 	return handlers[id].moves
 }
 
+// BlockSize is the logical block length in bytes.
+func (u *LogicalUnit) BlockSize() int { return u.config.BlockSize }
+
 // have is how much data-out of the task has arrived, here or where it is
 // moved.
 func (t *Task) have() int {

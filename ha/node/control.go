@@ -13,7 +13,7 @@ const (
 	controlState byte = 2 // stateCopy
 	controlTaken byte = 3 // stateCopy without a state: it was taken
 	controlShown byte = 4 // all states were shown
-	controlAll   byte = 5 // all states shown were taken
+	controlAll   byte = 5 // all states shown were taken, and all data of earlier links was moved
 )
 
 // stateCopy is the state of a logical unit on its way to a peer.
@@ -42,9 +42,11 @@ func (h *linkHandler) Control(peer ha.NodeID, payload []byte) {
 	case controlState, controlTaken:
 		n.stateReceived(peer, kind, body)
 	case controlShown:
-		n.sendControl(peer, controlAll, nil)
+		// Not before what the peer admitted over an earlier link is done.
+		n.ships.Settled(peer, func() { n.sendControl(peer, controlAll, nil) })
 		n.progress(peer, func(s *peerState) { s.shown = true })
 	case controlAll:
+		n.ships.PeerSettled(peer)
 		n.progress(peer, func(s *peerState) { s.taken = true })
 	default:
 		n.refuseControl(peer, "its kind is unknown")

@@ -73,6 +73,11 @@ func runFence(ctx context.Context, words []string) error {
 
 // fence carries out the action and tells the core what came of it.
 func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence) {
+	if a.Kept && n.spares(ctx, u, a) {
+		n.log.Info("no fence is needed: the controller writes nothing", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node)
+		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
+		return
+	}
 	err := u.cfg.Fence.run(ctx, a.Node)
 	if err != nil {
 		n.log.Error("fencing failed", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node, "error", err)

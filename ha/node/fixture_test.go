@@ -43,6 +43,7 @@ type pair struct {
 	arbiter   *arbitertest.Cluster
 	authority *identity.Authority
 	disk      *sharedDisk
+	paths     map[ha.NodeID]*diskPath // where a controller reaches the disk; may be nil
 	dir       string
 	addresses map[ha.NodeID]string
 	nodes     map[ha.NodeID]*testNode
@@ -72,6 +73,14 @@ func (d sharedDisk) WriteAt(b []byte, at int64) error {
 }
 
 func (d sharedDisk) Close() error { return nil }
+
+// open is the disk as a controller reaches it.
+func (p *pair) open(id ha.NodeID) block.Device {
+	if d := p.paths[id]; d != nil {
+		return d
+	}
+	return p.disk
+}
 
 // newPair makes a pair whose arbiter has the members named, or one.
 func newPair(t *testing.T, members ...string) *pair {
@@ -142,7 +151,7 @@ func (p *pair) start(id ha.NodeID) {
 		Units: []UnitConfig{{
 			Name: unitName, Home: id == 1, Failback: p.failback, Fence: fence, Describe: "a disk",
 			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
-			Open:  func() (block.Device, error) { return p.disk, nil },
+			Open:  func() (block.Device, error) { return p.open(id), nil },
 			New: func(h Hooks) (*lun.LogicalUnit, error) {
 				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: h.Commit, HandOver: h.HandOver})
 			},

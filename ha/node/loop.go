@@ -85,7 +85,12 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		n.holder.ask(a)
 	case ha.Fence:
 		u := n.named[a.LUN]
+		u.admission.forbid(a.Epoch)
 		n.works.Go(func() { n.fence(ctx, u, a) })
+	case ha.Lapse:
+		u := n.named[a.LUN]
+		u.admission.forbid(a.Epoch)
+		n.works.Go(func() { n.lapse(ctx, u, a) })
 	case ha.Drain:
 		n.named[a.LUN].drain(a)
 	case ha.Right:
@@ -93,7 +98,9 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		u.right.set(a.Until)
 	case ha.Route:
 		n.log.Info("route", "lun", a.LUN, "route", a.Kind, "primary", a.Primary, "epoch", a.Epoch)
-		n.named[a.LUN].route(a)
+		u := n.named[a.LUN]
+		u.admission.routed(n.core.Grant(a.LUN), a)
+		u.route(a)
 	case ha.Disconnect:
 		n.log.Error("no service for too long: closing the sessions", "lun", a.LUN)
 		n.works.Go(func() { n.disconnect(ctx, a.LUN) })

@@ -18,6 +18,9 @@ const openRetry = 200 * time.Millisecond
 type mover struct {
 	unit   *Unit
 	device block.Device   // open while the brain is here
+	since  uint64         // ha.Route.Since of when it came here
+	shared block.Device   // open while data is moved here for another's brain
+	local  *forward.Local // over shared
 	proxy  *forward.Proxy // where commands were forwarded to last; nil when nowhere
 	at     ha.NodeID      // and whose it is
 }
@@ -27,8 +30,11 @@ type mover struct {
 func (u *Unit) route(r ha.Route) {
 	u.moves.Lock()
 	u.want = r
-	if r.Kind == ha.RouteServe && u.serveOn != nil {
-		u.serveOn() // a handover was given up
+	if r.Kind == ha.RouteServe {
+		u.drains = nil // a handover was given up
+	}
+	if r.Kind != ha.RouteHold && u.serveOn != nil {
+		u.serveOn()
 	}
 	u.moves.Unlock()
 	if now := u.way.Load(); now.Kind != r.Kind || now.Primary != r.Primary {
@@ -70,6 +76,7 @@ func (u *Unit) next() (ha.Route, []ha.Drain, context.Context) {
 // run moves the brain until ctx ends, and then stops it.
 func (m *mover) run(ctx context.Context) {
 	defer m.stop(ctx)
+	defer m.closeLocal()
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,8 +95,11 @@ func (m *mover) move(ctx context.Context) {
 		u.nudge()
 		return
 	}
-	if m.device != nil && (want.Kind != ha.RouteServe || len(drains) > 0) {
+	if m.device != nil && (want.Kind != ha.RouteServe || want.Since != m.since || len(drains) > 0) {
 		m.stop(ctx)
+	}
+	if want.Kind != ha.RouteForward || want.Primary != m.at {
+		m.closeLocal()
 	}
 	for _, d := range drains {
 		u.node.post(ha.Drained(d))
@@ -99,7 +109,7 @@ func (m *mover) move(ctx context.Context) {
 		if len(drains) > 0 {
 			return // the core has said hold, or will say serve again
 		}
-		if m.device == nil && !m.start() {
+		if m.device == nil && !m.start(want) {
 			time.AfterFunc(openRetry, u.nudge)
 			return
 		}
@@ -107,14 +117,15 @@ func (m *mover) move(ctx context.Context) {
 		m.open(want, u.lu)
 	case ha.RouteForward:
 		m.withdraw(ctx, want)
-		m.proxy, m.at = u.node.ships.Proxy(u.cfg.Name, want.Primary, want.Epoch), want.Primary
+		m.proxy, m.at = m.proxyTo(want), want.Primary
 		m.open(want, m.proxy)
 	case ha.RouteHold:
 		m.open(want, nil)
 	}
 }
 
-// vacate waits for the commands that run here, so that the brain can move. It
+// vacate waits for the commands that run here, and for those whose data
+// secondaries move in its right (mode 1), so that the brain can move. It
 // reports false when the handover was given up meanwhile: then the brain goes
 // on here.
 func (m *mover) vacate(ctx, wish context.Context) bool {
@@ -162,7 +173,7 @@ func (m *mover) withdraw(ctx context.Context, next ha.Route) {
 
 // start opens the backend and makes this controller the brain, with the state
 // that the one before left.
-func (m *mover) start() bool {
+func (m *mover) start(want ha.Route) bool {
 	u := m.unit
 	device, err := u.cfg.Open()
 	if err != nil {
@@ -174,7 +185,7 @@ func (m *mover) start() bool {
 		device.Close()
 		return false
 	}
-	m.device = device
+	m.device, m.since = device, want.Since
 	u.node.losePorts(u)
 	return true
 }

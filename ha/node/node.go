@@ -27,6 +27,9 @@ type Mode uint8
 const (
 	// ActiveStandby: it answers only what a standby port may.
 	ActiveStandby Mode = 0
+	// ActiveActive: it has the primary admit each READ and WRITE and moves the
+	// data itself; everything else it ships to the primary.
+	ActiveActive Mode = 1
 	// ActiveActiveForward: it ships them to the primary.
 	ActiveActiveForward Mode = 2
 )
@@ -79,7 +82,8 @@ type Node struct {
 	ships *forward.Forward
 
 	core   *ha.Core
-	rests  bool // drained, as last logged; the loop's
+	rests  bool          // drained, as last logged; the loop's
+	lease  time.Duration // core's
 	events chan ha.Event
 	asks   chan func(context.Context) // run by the loop
 	done   chan struct{}
@@ -126,7 +130,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.core = core
-	n.awake.init(n.clock, core.Lease())
+	n.lease = core.Lease()
+	n.awake.init(n.clock, n.lease)
 	return n, nil
 }
 
@@ -168,6 +173,7 @@ func (n *Node) coreConfig() ha.Config {
 	for _, u := range n.cfg.Units {
 		c.Units = append(c.Units, ha.UnitConfig{
 			Name: u.Name, Home: u.Home, Automatic: u.Fence.Automatic() && !n.cfg.Manual, Failback: u.Failback,
+			SecondaryWrites: n.cfg.Mode == ActiveActive,
 		})
 	}
 	return c

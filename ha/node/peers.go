@@ -60,7 +60,7 @@ func (n *Node) makeLink() error {
 	if err != nil {
 		return err
 	}
-	n.ships = forward.New(n.link, forward.Config{Node: n.cfg.Self, Pool: n.cfg.Pool, Serving: n.serving, Log: n.cfg.Log})
+	n.ships = forward.New(n.link, forward.Config{Node: n.cfg.Self, Pool: n.cfg.Pool, Serving: n.serving, Lease: n.ticketLease, Log: n.cfg.Log})
 	handler.Forward = n.ships
 	return nil
 }

@@ -65,8 +65,10 @@ type Unit struct {
 	serveOn  context.CancelFunc
 
 	replica replica
-	lost    lostNexuses
-	known   knownNexuses
+	// admission is for mode 1.
+	admission admission
+	lost      lostNexuses
+	known     knownNexuses
 }
 
 var _ lun.Unit = (*Unit)(nil)
