@@ -83,6 +83,10 @@ func createSparse(path string, size int64) error {
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
+		var why *fs.PathError
+		if errors.As(err, &why) { // the name of the temporary file would mislead
+			err = why.Err
+		}
 		return fmt.Errorf("create %s: %w", path, err)
 	}
 	defer os.Remove(temp.Name())

@@ -107,6 +107,8 @@ type Note struct {
 	LUN   string
 	Text  string
 	Alarm bool
+	// Refused: the operator's wish cannot be granted, and waiting does not help.
+	Refused bool
 }
 
 func (Send) action()       {}

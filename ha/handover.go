@@ -44,7 +44,8 @@ func (c *Core) promote(e Promote) {
 	case u.cfg.Automatic:
 		c.note(u, fmt.Sprintf("promote: controller %d is not reachable; the takeover is automatic", primary))
 	default:
-		c.alarm(u, fmt.Sprintf("promote: controller %d is not reachable and cannot be fenced: make sure that it is off, then use force", primary))
+		c.do(Note{LUN: u.cfg.Name, Alarm: true, Refused: true, Text: fmt.Sprintf(
+			"promote: controller %d is not reachable, and nothing is taken from it by itself: make sure that it is off, then use force", primary)})
 	}
 }
 
@@ -155,7 +156,7 @@ func (c *Core) releaseReceived(from NodeID, m Message) {
 			continue
 		}
 		c.learn(u, claim.Grant)
-		if u.grant.Epoch != claim.Grant.Epoch || u.pending != nil || c.leaving {
+		if u.grant.Epoch != claim.Grant.Epoch && !mutantOldRelease || u.pending != nil || c.leaving {
 			continue
 		}
 		to := Grant{Epoch: u.grant.Epoch + 1, Primary: c.cfg.Self, Candidates: slices.Clone(u.grant.Candidates)}

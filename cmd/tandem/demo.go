@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,12 +30,22 @@ lost.`,
 			if err != nil {
 				return fmt.Errorf("finding this program's file: %w", err)
 			}
-			o.Binary, o.Fault, o.Out = binary, demo.Fault(fault), cmd.OutOrStdout()
-			r, err := demo.Run(cmd.Context(), o)
+			out, err := openReport(report)
 			if err != nil {
 				return err
 			}
-			if err := writeReport(report, r); err != nil {
+			defer out.Close()
+			// A closed terminal or a reader that has gone must not keep it from
+			// cleaning up.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			signal.Ignore(syscall.SIGPIPE)
+			o.Binary, o.Fault, o.Out = binary, demo.Fault(fault), cmd.OutOrStdout()
+			r, err := demo.Run(ctx, o)
+			if err != nil {
+				return err
+			}
+			if err := writeReport(out, r); err != nil {
 				return err
 			}
 			if !r.OK {
@@ -57,21 +70,34 @@ func faults() string {
 	return strings.Join(words, ", ")
 }
 
-// writeReport writes the result as JSON, when that was asked for.
-func writeReport(path string, r demo.Result) error {
-	if path == "" {
-		return nil
+// openReport opens the file for the result before anything runs: what cannot be
+// written is better known then.
+func openReport(path string) (io.WriteCloser, error) {
+	switch path {
+	case "":
+		return discard{io.Discard}, nil
+	case "-":
+		return os.Stdout, nil
 	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("file for the result: %w", err)
+	}
+	return f, nil
+}
+
+// discard closes nothing.
+type discard struct{ io.Writer }
+
+func (discard) Close() error { return nil }
+
+// writeReport writes the result as JSON.
+func writeReport(out io.WriteCloser, r demo.Result) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding the result: %w", err)
 	}
-	b = append(b, '\n')
-	if path == "-" {
-		_, err = os.Stdout.Write(b)
-		return err
-	}
-	if err := os.WriteFile(path, b, 0o644); err != nil {
+	if _, err := out.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
 	return nil

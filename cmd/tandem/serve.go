@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -35,14 +36,19 @@ it. SIGHUP reads the configuration again.`,
 				return err
 			}
 			stop := reloadOnHangup(cmd.Context(), log, func() error {
-				c, err := readConfig(cmd.ErrOrStderr(), path)
-				if err == nil {
-					err = ctl.Reload(c)
+				text, err := os.ReadFile(path)
+				if err != nil {
+					return fmt.Errorf("configuration: %w", err)
 				}
-				if err == nil {
-					level.Set(logLevel(c))
+				c, found := ctlconf.Parse(path, text)
+				if err := found.Err(); err != nil {
+					return err
 				}
-				return err
+				if err := ctl.Reload(c); err != nil {
+					return err
+				}
+				level.Set(logLevel(c))
+				return nil
 			})
 			defer stop()
 			return ctl.Run(cmd.Context())

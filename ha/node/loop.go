@@ -114,7 +114,7 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 // note writes the core's remark to the log, and keeps an alarm for the operator.
 func (n *Node) note(a ha.Note) {
 	if a.Alarm {
-		n.notes.keep(a.LUN, a.Text)
+		n.notes.keep(a.LUN, a.Text, a.Refused)
 		n.log.Error(a.Text, "lun", a.LUN)
 		return
 	}

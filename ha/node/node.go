@@ -233,7 +233,7 @@ func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 			if w := u.way.Load(); w.Kind == ha.RouteServe && u.right.Valid() {
 				return nil
 			}
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || n.notes.refused(name) {
 				if reason := n.notes.last(name); reason != "" {
 					return fmt.Errorf("logical unit %q: %s", name, reason)
 				}

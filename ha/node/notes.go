@@ -6,21 +6,30 @@ import "sync"
 type noteBook struct {
 	mu    sync.Mutex
 	texts map[string]string
+	final map[string]bool // the text is a refusal
 }
 
-func (b *noteBook) keep(lun, text string) {
+func (b *noteBook) keep(lun, text string, refused bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.texts == nil {
-		b.texts = map[string]string{}
+		b.texts, b.final = map[string]string{}, map[string]bool{}
 	}
-	b.texts[lun] = text
+	b.texts[lun], b.final[lun] = text, refused
+}
+
+// refused reports whether the last alarm was a refusal of what the operator
+// wants.
+func (b *noteBook) refused(lun string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.final[lun]
 }
 
 // news keeps a text and reports whether it is another than before.
 func (b *noteBook) news(about, text string) bool {
 	was := b.last(about)
-	b.keep(about, text)
+	b.keep(about, text, false)
 	return was != text
 }
 
@@ -34,4 +43,5 @@ func (b *noteBook) forget(lun string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.texts, lun)
+	delete(b.final, lun)
 }
