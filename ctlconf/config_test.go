@@ -144,7 +144,7 @@ func TestPortalGroupTagsCountFromTheNodesOwnRange(t *testing.T) {
 }
 
 func TestModesHaveWordsAndNumbers(t *testing.T) {
-	for word, want := range map[string]Mode{"active-standby": ActiveStandby, "0": ActiveStandby, "active-active-forward": ActiveActiveForward, "2": ActiveActiveForward} {
+	for word, want := range map[string]Mode{"active-standby": ActiveStandby, "0": ActiveStandby, "active-active": ActiveActive, "1": ActiveActive, "active-active-forward": ActiveActiveForward, "2": ActiveActiveForward} {
 		c := parse(t, `ha { mode `+word+` cluster c id 2 listen 10.0.0.5 peer 1 10.0.0.6 certificate /c key /k ca /ca arbiter none }`)
 		if c.HA.Mode != want {
 			t.Errorf("mode %s is %v", word, c.HA.Mode)

@@ -14,9 +14,6 @@ func validateHA(r *reporter, c *Config) {
 			r.errorf(h.Position, "ha has no %s, expected one", keyword)
 		}
 	}
-	if h.Mode == ActiveActive {
-		r.errorf(h.At("mode"), "mode active-active (1) is not supported yet, expected active-standby or active-active-forward")
-	}
 	for _, p := range h.Peers {
 		if p.ID == h.ID {
 			r.errorf(p.Position, "peer %d has the id of this controller, expected another", p.ID)

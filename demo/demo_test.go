@@ -171,7 +171,6 @@ func TestAControllerThatDoesNotStartIsTold(t *testing.T) {
 func TestBadOptionsAreRefusedByName(t *testing.T) {
 	for want, o := range map[string]demo.Options{
 		`fault "explode": expected one of kill-primary`: {Binary: binary, Fault: "explode", Mode: 2},
-		"mode 1 (active-active) is not available yet":   {Binary: binary, Mode: 1},
 		"mode 7: expected 0":                            {Binary: binary, Mode: 7},
 		"duration 1s: expected 3s to":                   {Binary: binary, Mode: 2, Duration: time.Second},
 		"no tandem executable":                          {Mode: 2},

@@ -87,10 +87,8 @@ func (o Options) complete() (Options, error) {
 // modeWord is the mode as the configuration has it.
 func (o Options) modeWord() (string, error) {
 	switch o.Mode {
-	case int(ctlconf.ActiveStandby), int(ctlconf.ActiveActiveForward):
+	case int(ctlconf.ActiveStandby), int(ctlconf.ActiveActive), int(ctlconf.ActiveActiveForward):
 		return ctlconf.Mode(o.Mode).String(), nil
-	case int(ctlconf.ActiveActive):
-		return "", fmt.Errorf("mode 1 (active-active) is not available yet: expected 0 (active-standby) or 2 (active-active-forward)")
 	}
-	return "", fmt.Errorf("mode %d: expected 0 (active-standby) or 2 (active-active-forward)", o.Mode)
+	return "", fmt.Errorf("mode %d: expected 0 (active-standby), 1 (active-active) or 2 (active-active-forward)", o.Mode)
 }

@@ -57,7 +57,7 @@ lost.`,
 	f := cmd.Flags()
 	f.StringVar(&fault, "fault", string(demo.KillPrimary), "what to break: "+faults())
 	f.DurationVar(&o.Duration, "duration", demo.DefaultDuration, "how long the workload runs")
-	f.IntVar(&o.Mode, "mode", 2, "high-availability mode: 0 active/standby, 2 active/active with forwarding")
+	f.IntVar(&o.Mode, "mode", 2, "high-availability mode: 0 active/standby, 1 active/active, 2 active/active with forwarding")
 	f.StringVar(&report, "json", "", "write the result to this file; - for standard output")
 	return cmd
 }

@@ -39,7 +39,7 @@ func initCommand() *cobra.Command {
 	f.StringArrayVar(&luns, "lun", nil, "a logical unit: NAME=PATH[,size=SIZE][,blocksize=SIZE][,serial=TEXT][,fence=FENCE]")
 	f.StringVar(&o.Cluster, "cluster", "", `name of the cluster (default "tandem")`)
 	f.StringVar(&o.Target, "target", "", "iSCSI name of the target (default iqn.2026-01.san.tandem: and the cluster)")
-	f.StringVar(&o.Mode, "mode", "", `mode of the cluster: active-active-forward or active-standby (default "active-active-forward")`)
+	f.StringVar(&o.Mode, "mode", "", `mode of the cluster: active-active-forward, active-active or active-standby (default "active-active-forward")`)
 	f.BoolVar(&o.Loopback, "loopback", false, "put everything on 127.0.0.1 with free ports, to try it out")
 	for _, name := range []string{"dir", "lun"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
