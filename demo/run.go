@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tandem-san/tandem/ctlconf"
 	"github.com/tandem-san/tandem/iscsi/initiator"
 	"github.com/tandem-san/tandem/iscsi/initiator/multipath"
 	"github.com/tandem-san/tandem/scsi"
@@ -76,7 +77,7 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 // open logs in to both controllers and waits until both paths are usable.
 func (c *cluster) open(ctx context.Context, o Options) (*multipath.Disk, error) {
 	cfg := multipath.Config{PathTimeout: pathTimeout, QueueTimeout: queueTimeout}
-	if o.Mode == 2 {
+	if o.Mode != int(ctlconf.ActiveStandby) {
 		cfg.Policy = multipath.Spread // both controllers serve: use both
 	}
 	for _, x := range c.controllers {
