@@ -48,6 +48,15 @@
 // and then the grants are read. Each life of a controller begins with one, for
 // what its earlier life may have sent, and serves nothing before it is answered.
 //
+// # Handover
+//
+// A primary that is asked to hand over first finishes what runs (Drain), then
+// gives the grant up for its epoch (MessageRelease): it serves again only under
+// a later one. So the successor need wait for no promise, and nobody is fenced.
+// A controller that is drained for maintenance (Maintenance) hands over all that
+// another candidate can serve and takes nothing by handover, but still promises,
+// and takes over what would else be without service; it says so in each message.
+//
 // # Fencing
 //
 // A paused controller may have a write on its way to a shared disk; no lease
