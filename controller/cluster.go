@@ -16,6 +16,7 @@ import (
 	"github.com/tandem-san/tandem/ha/node"
 	"github.com/tandem-san/tandem/identity"
 	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/lun/statefile"
 )
 
 // cluster is the part of a controller that only high availability needs.
@@ -27,7 +28,7 @@ type cluster struct {
 }
 
 // openCluster joins the cluster as configured; nothing runs yet.
-func openCluster(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(context.Context, string) error) (*cluster, error) {
+func openCluster(c *ctlconf.Config, states *statefile.Dir, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(context.Context, string) error) (*cluster, error) {
 	h := c.HA
 	credentials, err := identity.Load(h.Certificate, h.Key, h.CA)
 	if err != nil {
@@ -52,7 +53,7 @@ func openCluster(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *s
 		Listen: h.Listen.String(), Peers: peers(h), Credentials: credentials,
 		Heartbeat: h.Heartbeat, Lease: h.Lease,
 		Store: cl.store, Manual: h.Arbiter.Kind == ctlconf.ArbiterNone,
-		Units: units, Pool: pool, Disconnect: disconnect, Log: log,
+		Units: units, States: states, Pool: pool, Disconnect: disconnect, Log: log,
 	})
 	if err != nil {
 		cl.closeArbiter()

@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-san/tandem/ha/node"
 	"github.com/tandem-san/tandem/iscsi/target"
 	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/lun/statefile"
 	"github.com/tandem-san/tandem/pidfile"
 )
 
@@ -38,6 +39,7 @@ type Controller struct {
 	admin   net.Listener
 	socket  string // of admin
 	pids    []*pidfile.File
+	states  *statefile.Dir // nil when states are not kept
 
 	mu     sync.Mutex // protects what a reload changes
 	config *ctlconf.Config
@@ -72,8 +74,11 @@ func New(c *ctlconf.Config, o Options) (_ *Controller, err error) {
 	if ctl.admin, err = api.Listen(ctl.socket); err != nil {
 		return nil, err
 	}
+	if ctl.states, err = openStates(c); err != nil {
+		return nil, err
+	}
 	if c.HA != nil {
-		ctl.cluster, err = openCluster(c, ctl.ports, ctl.pool, o.Log, ctl.disconnect)
+		ctl.cluster, err = openCluster(c, ctl.states, ctl.ports, ctl.pool, o.Log, ctl.disconnect)
 	} else {
 		err = ctl.openLocals(c)
 	}
@@ -131,7 +136,7 @@ func (c *Controller) openLocal(conf *ctlconf.Config, l *ctlconf.LUN) error {
 	if err != nil {
 		return err
 	}
-	u, err := openLocal(conf, l, c.pool, c.log, access)
+	u, err := openLocal(conf, l, c.states, c.pool, c.log, access)
 	if err != nil {
 		return conf.Errorf(l.At("path"), "%v", err)
 	}
@@ -276,6 +281,9 @@ func (c *Controller) close() {
 	}
 	if c.admin != nil {
 		c.admin.Close()
+	}
+	if c.states != nil {
+		c.states.Close()
 	}
 	for _, f := range c.pids {
 		f.Release()

@@ -161,6 +161,6 @@ func (s *site) haSection() string {
 			s.t.Fatal(err)
 		}
 	}
-	return fmt.Sprintf("ha { cluster beast id 1 listen %s peer 2 %s certificate %[3]s/node.pem key %[3]s/node.key ca %[3]s/ca.pem arbiter none }\n",
+	return fmt.Sprintf("ha { cluster beast id 1 listen %s peer 2 %s certificate %[3]s/node.pem key %[3]s/node.key ca %[3]s/ca.pem arbiter none }\nstate %[3]s/state\n",
 		free(s.t), free(s.t), s.dir)
 }

@@ -51,6 +51,7 @@ func (c *Controller) refuseReload(next *ctlconf.Config) error {
 	}{
 		{"pidfile", old.PIDFile == next.PIDFile},
 		{"socket", old.Socket == next.Socket},
+		{"state", old.State == next.State || (old.HA == nil) != (next.HA == nil)},
 		{"timeout", old.LoginTimeout == next.LoginTimeout},
 	} {
 		if !s.same {

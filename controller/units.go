@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-san/tandem/ctlconf"
 	"github.com/tandem-san/tandem/ha/node"
 	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/lun/statefile"
 	"github.com/tandem-san/tandem/scsi"
 )
 
@@ -32,15 +33,20 @@ type localUnit struct {
 }
 
 // openLocal opens the backend and starts the logical unit.
-func openLocal(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, access lun.Access) (*localUnit, error) {
+func openLocal(c *ctlconf.Config, l *ctlconf.LUN, states *statefile.Dir, pool *block.Pool, log *slog.Logger, access lun.Access) (*localUnit, error) {
 	device, err := openBackend(l, log)
 	if err != nil {
 		return nil, err
 	}
-	lu, err := newLogicalUnit(c, l, pool, log, node.Hooks{})
+	kept := &localState{states: states, lun: l.Name}
+	state, err := kept.load()
+	var lu *lun.LogicalUnit
+	if err == nil {
+		lu, err = newLogicalUnit(c, l, pool, log, node.Hooks{Commit: kept.commit()})
+	}
 	if err == nil {
 		lu.SetAccess(access)
-		err = lu.Activate(device, always{}, lun.State{})
+		err = lu.Activate(device, always{}, lu.PowerOn(state))
 	}
 	if err != nil {
 		device.Close()
@@ -59,10 +65,12 @@ func (u *localUnit) close() error {
 	return u.device.Close()
 }
 
-// newLogicalUnit makes a logical unit that is not active.
+// newLogicalUnit makes a logical unit that is not active. The Commit of its hooks
+// puts its state on stable storage; without one it is kept in memory.
 func newLogicalUnit(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, h node.Hooks) (*lun.LogicalUnit, error) {
 	config := unitConfig(c, l)
 	config.Pool, config.Commit, config.HandOver, config.Log = pool, h.Commit, h.HandOver, log
+	config.Stable = h.Commit != nil
 	return lun.New(config)
 }
 

@@ -70,6 +70,10 @@ func (i *Item) mark(keyword string, at Position) {
 	i.marks[keyword] = at
 }
 
+// DefaultState is where a controller of a cluster keeps the states when its
+// member of the arbiter does not suggest another place.
+const DefaultState = "/var/lib/tandem/state"
+
 // Config is the configuration of one controller. When Parse reported no error
 // every reference in it is resolved and every default filled in.
 type Config struct {
@@ -88,6 +92,10 @@ type Config struct {
 	// Socket is the path of the unix socket of the admin API; "" by default:
 	// the caller chooses. A statement of Tandem's own.
 	Socket string
+	// State is the directory in which the states of the logical units outlive
+	// a restart and a loss of power. With an ha section there always is one;
+	// otherwise "" keeps them in memory. A statement of Tandem's own.
+	State string
 	// ISNS says where to register; it has no servers by default.
 	ISNS ISNS
 	// AuthGroups are the named groups in the order of the file, after the
@@ -196,6 +204,9 @@ var configSection = section[*Config]{
 			if c.Socket = p.path(a, 0); len(c.Socket) > MaxSocketPath {
 				p.errorf(a.pos(0), "socket path of %d bytes, expected at most %d", len(c.Socket), MaxSocketPath)
 			}
+		}},
+		"state": {params: "path", set: func(p *parser, c *Config, a arguments) {
+			c.State = p.path(a, 0)
 		}},
 		"target": {params: "name", many: true, open: openTarget},
 		"timeout": {params: "seconds", set: func(p *parser, c *Config, a arguments) {

@@ -2,6 +2,7 @@ package ctlconf
 
 import (
 	"cmp"
+	"path"
 	"slices"
 )
 
@@ -30,6 +31,19 @@ func resolve(r *reporter, c *Config) {
 	numberPortalGroups(c)
 	if c.HA != nil {
 		resolveRoles(c)
+		resolveState(c)
+	}
+}
+
+// resolveState puts the states beside the data of the arbiter's member: who
+// loses one loses both, and without its data the member does not start.
+func resolveState(c *Config) {
+	switch e := c.HA.Arbiter.Embedded; {
+	case c.State != "":
+	case e != nil && e.Data != "":
+		c.State = path.Join(path.Dir(path.Clean(e.Data)), "state")
+	default:
+		c.State = DefaultState
 	}
 }
 

@@ -2,6 +2,7 @@ package ctlconf
 
 import (
 	"net/netip"
+	"path"
 	"strconv"
 )
 
@@ -24,6 +25,9 @@ func validateHA(r *reporter, c *Config) {
 		if p.Address.Addr().IsUnspecified() {
 			r.errorf(p.Position, "peer %d has the address %s, expected one that can be connected to", p.ID, p.Address)
 		}
+	}
+	if e := h.Arbiter.Embedded; e != nil && e.Data != "" && path.Clean(e.Data) == path.Clean(c.State) {
+		r.errorf(c.At("state"), "state %s is the data directory of the arbiter, expected a directory of its own", quote(c.State))
 	}
 	validateTimes(r, h)
 	validateArbiter(r, h)

@@ -74,6 +74,9 @@ pidfile {{word .PIDFile}}
 {{- if .Self.Socket}}
 socket {{word .Self.Socket}}
 {{- end}}
+{{- if .Self.State}}
+state {{word .Self.State}}
+{{- end}}
 
 ha {
 	cluster {{word .Cluster}}

@@ -28,6 +28,7 @@ type place struct {
 	Arbiter netip.AddrPort
 	Data    string // of the arbiter
 	PIDFile string // "" where none is wanted
+	State   string // "" for the default
 	Socket  string // "" for the default
 }
 
@@ -58,6 +59,7 @@ func newPlan(o Options) (*plan, error) {
 	for i := range p.nodes {
 		m := &p.nodes[i]
 		m.Socket = filepath.Join(abs, "run", m.Name+".sock")
+		m.State = filepath.Join(abs, m.Name, "state")
 		for _, addr := range []*netip.AddrPort{&m.Portal, &m.Link, &m.Arbiter} {
 			if *addr, err = free.next(addr.Addr()); err != nil {
 				return nil, err

@@ -30,7 +30,29 @@ func (n *Node) askChange(ctx context.Context, a ha.AskChange) {
 		n.post(ha.ChangeLost{ID: a.ID})
 		return
 	}
+	if n.takesOver(a.Changes, grants) {
+		// What others have acknowledged without this controller must be known
+		// before it serves.
+		state, err := n.store.Read(ctx)
+		if err != nil {
+			n.post(ha.ChangeLost{ID: a.ID})
+			return
+		}
+		n.judge(state)
+	}
 	n.post(ha.Changed{ID: a.ID, Grants: grants})
+}
+
+// takesOver reports whether a batch made this controller the primary of
+// something that it was not the brain of.
+func (n *Node) takesOver(changes []ha.Change, after []ha.Grant) bool {
+	for i, ch := range changes {
+		u := n.named[ch.LUN]
+		if i < len(after) && after[i].Equal(ch.To) && ch.To.Primary == n.cfg.Self && !u.replica.reigns() {
+			return true
+		}
+	}
+	return false
 }
 
 // settle tries until the arbiter has ended the doubt.
@@ -40,6 +62,12 @@ func (n *Node) settle(ctx context.Context) {
 		state, err := n.store.Settle(once)
 		cancel()
 		if err == nil {
+			n.judge(state)
+			// Every logical unit has a file before this controller can become a
+			// candidate for it; so where one is missing later, it was lost.
+			if !n.filed.Swap(true) && !n.waitSaved() {
+				return
+			}
 			n.post(ha.Settled{State: state})
 			return
 		}

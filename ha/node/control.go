@@ -19,8 +19,9 @@ const (
 // stateCopy is the state of a logical unit on its way to a peer.
 type stateCopy struct {
 	LUN   string    `json:"lun"`
-	At    stamp     `json:"at"`
+	At    ha.Stamp  `json:"at"`
 	State lun.State `json:"state,omitzero"`
+	Warm  bool      `json:"warm,omitempty"`
 }
 
 // Control implements link.Handler.
@@ -42,14 +43,27 @@ func (h *linkHandler) Control(peer ha.NodeID, payload []byte) {
 	case controlState, controlTaken:
 		n.stateReceived(peer, kind, body)
 	case controlShown:
-		// Not before what the peer admitted over an earlier link is done.
-		n.ships.Settled(peer, func() { n.sendControl(peer, controlAll, nil) })
+		n.works.Go(func() { n.takeAll(peer) })
 		n.progress(peer, func(s *peerState) { s.shown = true })
 	case controlAll:
 		n.ships.PeerSettled(peer)
 		n.progress(peer, func(s *peerState) { s.taken = true })
 	default:
 		n.refuseControl(peer, "its kind is unknown")
+	}
+}
+
+// takeAll tells a peer that everything it has shown is on stable storage here.
+func (n *Node) takeAll(peer ha.NodeID) {
+	var session, now uint64
+	n.peers.with(peer, func(s *peerState) { session = s.session })
+	if !n.waitSaved() {
+		return
+	}
+	n.peers.with(peer, func(s *peerState) { now = s.session })
+	if now == session {
+		// Not before what the peer admitted over an earlier link is done.
+		n.ships.Settled(peer, func() { n.sendControl(peer, controlAll, nil) })
 	}
 }
 
@@ -89,25 +103,40 @@ func (n *Node) stateReceived(peer ha.NodeID, kind byte, body []byte) {
 		u.replica.ack(peer, c.At)
 		return
 	}
-	u.replica.offer(c.At, c.State)
-	n.sendControl(peer, controlTaken, stateCopy{LUN: c.LUN, At: c.At})
+	distrusted := u.replica.distrust() != nil
+	u.replica.offer(peer, c)
+	n.save(u)
+	if distrusted {
+		n.trustChanged()
+	}
 }
 
-// showStates sends every state this controller knows to a peer.
+// showStates sends every state this controller knows to a peer. While one of
+// them may be less than what was acknowledged it does not say that these are
+// all: the peers must not go on as if this controller had a copy.
 func (n *Node) showStates(peer ha.NodeID) {
 	for _, u := range n.units {
-		if at, state, ok := u.replica.current(); ok {
-			n.sendControl(peer, controlState, stateCopy{u.cfg.Name, at, state})
+		if c, ok := u.replica.current(); ok {
+			c.LUN = u.cfg.Name
+			n.sendControl(peer, controlState, c)
 		}
 	}
-	n.sendControl(peer, controlShown, nil)
+	if n.distrusted() {
+		return
+	}
+	owed := false
+	n.peers.with(peer, func(s *peerState) { owed, s.owed = s.owed, false })
+	if owed {
+		n.sendControl(peer, controlShown, nil)
+	}
 }
 
 // broadcastState sends the newest state of a logical unit to every peer.
 func (n *Node) broadcastState(u *Unit) {
-	at, state, _ := u.replica.current()
+	c, _ := u.replica.current()
+	c.LUN = u.cfg.Name
 	for _, p := range n.peers.ids() {
-		n.sendControl(p, controlState, stateCopy{u.cfg.Name, at, state})
+		n.sendControl(p, controlState, c)
 	}
 }
 

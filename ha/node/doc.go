@@ -10,6 +10,52 @@
 // never answers for a cluster's reason with anything but a wait, NOT READY
 // 04h/0Ah or a closed session (S7).
 //
+// # State that outlives the controllers
+//
+// Reservations, registrations, mode parameters and pending unit attentions of
+// a logical unit (lun.State) are on stable storage of every controller, each
+// state with a ha.Stamp that orders it. Two rules keep one truth (S5):
+//
+// A change is acknowledged when it is on stable storage here and at every
+// controller that is a candidate or can be reached. And when there is another
+// controller that has not taken it, the arbiter's floor is first raised to its
+// stamp. So whoever was not asked has a state that is before the floor.
+//
+// A controller serves only with a state that has no gap and is not before the
+// floor. It asks the arbiter for grants and floors when it starts and each
+// time it takes over.
+//
+// Who may serve with less, were it not for these? A candidate has acknowledged
+// everything, on stable storage: it was made a candidate only after it had
+// taken all states (PeerUp), and nothing was acknowledged without it since. If
+// it restarts alone its file is therefore as new as any, whether the grant has
+// it as primary or as candidate. One that is no candidate may still take over,
+// when the primary was alone and its lease has lapsed. Its file may be old: the
+// floor tells. If nothing was changed while it was away it serves; else it
+// waits for the other controller, or for the operator's force. While a
+// controller waits it does not show its states as complete, so that no other
+// is told that it is up, and so none relies on its copy.
+//
+// A file that is damaged or missing is a gap. It does not matter where the
+// grant, as the arbiter tells it at the start, does not have this controller:
+// nobody relied on it. (Every logical unit has a file before the core hears of
+// a grant, so one that is missing was lost.) Else the gap is closed by the
+// state of a controller that was a candidate of that same grant, or that has
+// been the brain since; both had everything.
+//
+// The brain begins with a stamp of its own epoch, above all earlier ones. So a
+// change that a primary wrote to its file and could not get acknowledged is
+// dropped when that controller returns after a takeover. Without arbiter
+// there are no floors, and epochs begin again with each start: then the last
+// brain that started is right.
+//
+// Power is lost when no controller has the state in memory: each one that shows
+// a state says whether it, or one that showed it to it, has had it since it was
+// served last (warm). The first brain after that begins as after power on
+// (lun.LogicalUnit.PowerOn): only what was made with APTPL and what was saved is
+// left. Until it begins nothing is dropped, so a controller that is still up
+// somewhere keeps it all.
+//
 // # Who runs where
 //
 // One goroutine, the loop, owns the core; everything reaches it through

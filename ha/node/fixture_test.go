@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-san/tandem/ha/arbiter/arbitertest"
 	"github.com/tandem-san/tandem/identity"
 	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/lun/statefile"
 	"github.com/tandem-san/tandem/pidfile"
 	"github.com/tandem-san/tandem/scsi"
 )
@@ -34,12 +35,14 @@ const (
 // pair is two controllers in this process over one disk, with real links, a
 // real arbiter and real fences.
 type pair struct {
-	t         *testing.T
-	mode      Mode
-	holdTime  time.Duration
-	maxHeld   int
-	failback  time.Duration
-	fence     *Fence // in place of the process fence
+	t        *testing.T
+	mode     Mode
+	holdTime time.Duration
+	maxHeld  int
+	failback time.Duration
+	fence    *Fence // in place of the process fence
+	// wrap puts something between a controller and its stable storage.
+	wrap      func(ha.NodeID, States) States
 	arbiter   *arbitertest.Cluster
 	authority *identity.Authority
 	disk      *sharedDisk
@@ -135,12 +138,20 @@ func (p *pair) start(id ha.NodeID) {
 		fence = *p.fence
 	}
 	store := p.arbiter.StoreAt("1", id)
+	states, err := statefile.Open(p.states(id), fmt.Sprint("controller ", id))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var kept States = states
+	if p.wrap != nil {
+		kept = p.wrap(id, kept)
+	}
 	pool := block.NewPool(64 << 20)
 	log := &strings.Builder{}
 	n, err := New(Config{
 		Cluster: clusterName, Self: id, Mode: p.mode, Credentials: credentials,
 		Listen: p.addresses[id], Peers: map[ha.NodeID]string{3 - id: p.addresses[3-id]},
-		Store: store, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
+		Store: store, States: kept, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
 		Disconnect: func(context.Context, string) error {
 			if f := p.disconnect.Load(); f != nil {
 				(*f)(id)
@@ -153,7 +164,7 @@ func (p *pair) start(id ha.NodeID) {
 			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
 			Open:  func() (block.Device, error) { return p.open(id), nil },
 			New: func(h Hooks) (*lun.LogicalUnit, error) {
-				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: h.Commit, HandOver: h.HandOver})
+				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: h.Commit, HandOver: h.HandOver, Stable: true})
 			},
 		}},
 	})
@@ -172,6 +183,7 @@ func (p *pair) start(id ha.NodeID) {
 		cancel()
 		<-ended
 		store.Close()
+		states.Close()
 		pid.Release()
 	})
 	p.nodes[id] = &testNode{Node: n, stop: stop, log: log}
@@ -181,6 +193,11 @@ func (p *pair) start(id ha.NodeID) {
 			p.t.Logf("log of controller %d:\n%s", id, log)
 		}
 	})
+}
+
+// states is the directory in which a controller keeps the states.
+func (p *pair) states(id ha.NodeID) string {
+	return filepath.Join(p.dir, fmt.Sprint("state", id))
 }
 
 type lockedWriter struct {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tandem-san/tandem/block"
@@ -23,6 +24,8 @@ type mover struct {
 	local  *forward.Local // over shared
 	proxy  *forward.Proxy // where commands were forwarded to last; nil when nowhere
 	at     ha.NodeID      // and whose it is
+
+	refused complaint
 }
 
 // route asks for a new way. Commands stop at once when the way ends; where
@@ -175,17 +178,31 @@ func (m *mover) withdraw(ctx context.Context, next ha.Route) {
 // that the one before left.
 func (m *mover) start(want ha.Route) bool {
 	u := m.unit
+	if err := u.replica.distrust(); err != nil {
+		m.refuse(err)
+		return false
+	}
 	device, err := u.cfg.Open()
 	if err != nil {
 		u.node.log.Error("the backend cannot be opened; this controller is primary and cannot serve", "lun", u.cfg.Name, "error", err)
 		return false
 	}
-	if err := u.lu.Activate(device, &u.right, u.known.complete(u.replica.newest())); err != nil {
+	state, powerLost := u.replica.begin(want.Epoch, u.lu.PowerOn)
+	u.node.save(u)
+	u.node.broadcastState(u)
+	if !powerLost { // else every nexus is to meet POWER ON OCCURRED
+		state = u.known.complete(state)
+	}
+	if err := u.lu.Activate(device, &u.right, state); err != nil {
+		u.replica.end()
 		u.node.log.Error("the logical unit cannot start", "lun", u.cfg.Name, "error", err)
 		device.Close()
 		return false
 	}
 	m.device, m.since = device, want.Since
+	if m.refused.clear() {
+		u.node.notes.forget(u.cfg.Name)
+	}
 	u.node.losePorts(u)
 	return true
 }
@@ -204,4 +221,17 @@ func (m *mover) stop(ctx context.Context) {
 	if ctx.Err() == nil {
 		u.node.leave(ctx, u, state)
 	}
+	u.replica.end()
+}
+
+// refuse says why a logical unit is not served though this controller is its
+// primary.
+func (m *mover) refuse(why error) {
+	u := m.unit
+	if !m.refused.due() {
+		return
+	}
+	text := fmt.Sprintf("not served: %v. Start the controllers that served it last, or go on without what they know: 'tandem promote %s --force'", why, u.cfg.Name)
+	u.node.log.Error(text, "lun", u.cfg.Name)
+	u.node.notes.keep(u.cfg.Name, text, false)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandem-san/tandem/block"
@@ -61,6 +62,8 @@ type Config struct {
 	Store  arbiter.Store
 	Manual bool
 	Units  []UnitConfig
+	// States keeps the states of the logical units on stable storage.
+	States States
 	// Pool lends the buffers for commands that cross the link.
 	Pool *block.Pool
 	// MaxHeld and HoldTime bound the tasks held while nobody may serve.
@@ -88,6 +91,8 @@ type Node struct {
 	asks   chan func(context.Context) // run by the loop
 	done   chan struct{}
 	holder *holder
+	filed  atomic.Bool   // every logical unit had a file once
+	saves  chan struct{} // one for each state that is being written
 
 	units []*Unit
 	named map[string]*Unit
@@ -114,6 +119,7 @@ func New(cfg Config) (*Node, error) {
 		events: make(chan ha.Event, 1024),
 		asks:   make(chan func(context.Context)),
 		done:   make(chan struct{}),
+		saves:  make(chan struct{}, maxSaves),
 		named:  map[string]*Unit{},
 	}
 	if err := n.makeUnits(); err != nil {
@@ -140,7 +146,9 @@ func (n *Node) makeUnits() error {
 	for _, uc := range n.cfg.Units {
 		u := &Unit{cfg: uc, node: n, wake: make(chan struct{}, 1)}
 		u.right.clock = n.clock
-		u.replica.init()
+		if err := n.loadState(u); err != nil {
+			return err
+		}
 		lu, err := uc.New(Hooks{
 			Commit:   func(s lun.State) error { return n.commit(u, s) },
 			HandOver: func(group uint16) error { return n.handOver(u, group) },
@@ -217,7 +225,8 @@ const promoteRetry = 300 * time.Millisecond
 // Promote makes this controller the primary of a logical unit and returns when
 // it serves, or says why it cannot. The handover loses no command. With force
 // it is taken from a controller that cannot be reached and is not fenced;
-// promises and leases are waited for all the same.
+// promises and leases are waited for all the same. Where this controller lacks
+// what others may have acknowledged, it goes on with what it has.
 func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 	u := n.named[name]
 	if u == nil {
@@ -226,6 +235,11 @@ func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 	n.notes.forget(name)
 	if drained, err := n.drained(n.cfg.Self); err != nil || drained {
 		return cmp.Or(err, fmt.Errorf("logical unit %q: controller %d is drained: undrain it first", name, n.cfg.Self))
+	}
+	if force {
+		u.replica.accept()
+		n.save(u)
+		n.trustChanged()
 	}
 	for {
 		n.post(ha.Promote{LUN: name, Force: force})

@@ -25,6 +25,8 @@ type peerState struct {
 	// The peer has shown all its states, and has taken all of ours; when both
 	// are so the core is told that it is up.
 	shown, taken bool
+	owed         bool                  // it has not been told yet that our states are all shown
+	session      uint64                // counts how often the link was established
 	ports        map[string][]lun.Port // by logical unit, from its configuration
 }
 
@@ -91,7 +93,10 @@ var _ link.Handler = (*linkHandler)(nil)
 // they have; only then the core hears of the peer.
 func (h *linkHandler) PeerUp(peer ha.NodeID, _ uint64) {
 	h.Forward.PeerUp(peer)
-	h.node.peers.with(peer, func(s *peerState) { s.linked, s.shown, s.taken = true, false, false })
+	h.node.peers.with(peer, func(s *peerState) {
+		s.linked, s.shown, s.taken, s.owed = true, false, false, true
+		s.session++
+	})
 	h.node.showStates(peer)
 	h.node.allAccessChanged()
 }
@@ -99,7 +104,7 @@ func (h *linkHandler) PeerUp(peer ha.NodeID, _ uint64) {
 // PeerDown implements link.Handler.
 func (h *linkHandler) PeerDown(peer ha.NodeID, _ error) {
 	h.Forward.PeerDown(peer)
-	h.node.peers.with(peer, func(s *peerState) { s.linked = false })
+	h.node.peers.with(peer, func(s *peerState) { s.linked, s.owed = false, false })
 	for _, u := range h.node.units {
 		u.replica.forget(peer)
 	}

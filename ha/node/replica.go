@@ -1,165 +1,250 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/lun/statefile"
 )
-
-// stamp orders the states of a logical unit: by epoch, and within one by
-// version.
-type stamp struct {
-	Epoch   uint64 `json:"epoch"`
-	Version uint64 `json:"version"`
-}
-
-func (s stamp) before(o stamp) bool {
-	return s.Epoch < o.Epoch || s.Epoch == o.Epoch && s.Version < o.Version
-}
 
 // replica is the newest state of a logical unit that this controller knows:
 // its own when the brain is here, else the copy that the primary sent. Every
-// controller that may become primary has one before what it says is
-// acknowledged (S5).
+// controller that may become primary has it on stable storage before what it
+// says is acknowledged (S5). See the package comment for what that is worth
+// after a restart.
 type replica struct {
-	mu      sync.Mutex
-	stamp   stamp
-	state   lun.State
-	acked   map[ha.NodeID]stamp
-	changed chan struct{} // closed with the next acknowledgement
+	mu    sync.Mutex
+	at    ha.Stamp
+	state lun.State
+	// warm: some controller has had a state in memory without a break since
+	// the logical unit was served last, so power was not lost.
+	warm bool
+	// reign: the brain is here, and the newest state is its own; over is set
+	// when one of a later brain came. stray: the stamps are ahead of the
+	// grants, because the arbiter has forgotten them.
+	reign, over, stray bool
+
+	acked   map[ha.NodeID]ha.Stamp
+	changed chan struct{} // closed with the next acknowledgement or save
+
+	saved  ha.Stamp // on stable storage
+	dirty  bool     // the newest is not
+	saving bool     // somebody is at it
+	thanks map[ha.NodeID]ha.Stamp
+
+	trust trust
 }
 
-func (r *replica) init() {
-	r.acked = map[ha.NodeID]stamp{}
+var errLostRight = errors.New("this controller has lost the right to serve")
+
+// load begins with what stable storage has; gap is why something may be
+// missing there.
+func (r *replica) load(rec statefile.Record, gap error) {
+	r.acked = map[ha.NodeID]ha.Stamp{}
+	r.thanks = map[ha.NodeID]ha.Stamp{}
+	r.changed = make(chan struct{})
+	r.at, r.state, r.saved = rec.At, rec.State, rec.At
+	r.trust.init(gap)
+}
+
+// begin starts the reign of a brain here and answers the state it starts with,
+// which is what powerOn makes of it when power was lost. The stamp of a reign is above
+// all of earlier ones, so that what a former primary could not get acknowledged
+// is out of date for good.
+func (r *replica) begin(epoch uint64, powerOn func(lun.State) lun.State) (state lun.State, powerLost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if powerLost = !r.warm; powerLost {
+		r.state = powerOn(r.state)
+	}
+	next := ha.Stamp{Epoch: epoch, Version: 1}
+	if !r.at.Before(next) {
+		next = ha.Stamp{Epoch: r.at.Epoch, Version: r.at.Version + 1}
+	}
+	r.at, r.warm, r.dirty = next, true, true
+	r.reign, r.over, r.stray = true, false, next.Epoch != epoch
+	return r.state, powerLost
+}
+
+// end ends the reign.
+func (r *replica) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reign = false
+}
+
+// reigns reports whether the brain is here.
+func (r *replica) reigns() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reign
+}
+
+// set makes a state of the brain here the newest one and answers the one
+// before. It fails when there is a later brain elsewhere.
+func (r *replica) set(s lun.State) (at ha.Stamp, before lun.State, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.reign || r.over {
+		return ha.Stamp{}, lun.State{}, errLostRight
+	}
+	before = r.state
+	r.at.Version++
+	r.state, r.dirty = s, true
+	return r.at, before, nil
+}
+
+// offer takes a copy of a peer when it is newer than what is here, and owes the
+// peer thanks for it.
+func (r *replica) offer(from ha.NodeID, c stateCopy) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warm = r.warm || c.Warm
+	r.thanks[from] = c.At
+	switch {
+	case !r.at.Before(c.At):
+	case r.reign && r.stray:
+		// It tells nothing of a later brain: the one here stays the newest.
+		r.at, r.dirty = ha.Stamp{Epoch: c.At.Epoch, Version: c.At.Version + 1}, true
+	default:
+		r.at, r.state, r.dirty = c.At, c.State, true
+		r.over = r.reign
+	}
+	if r.trust.offered(from, c.At) {
+		r.dirty = true
+	}
+}
+
+// current is what to show to a peer; false when there never was a state.
+func (r *replica) current() (c stateCopy, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return stateCopy{At: r.at, State: r.state, Warm: r.warm}, r.at != ha.Stamp{}
+}
+
+// ack notes that a peer has a state on stable storage.
+func (r *replica) ack(peer ha.NodeID, at ha.Stamp) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.acked[peer].Before(at) {
+		r.acked[peer] = at
+		r.tell()
+	}
+}
+
+// tell wakes all that wait. The lock is held.
+func (r *replica) tell() {
+	close(r.changed)
 	r.changed = make(chan struct{})
 }
 
-// newest is the state to start from.
-func (r *replica) newest() lun.State {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state
-}
-
-// set makes a state of our own the newest one.
-func (r *replica) set(epoch uint64, s lun.State) stamp {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next := stamp{epoch, 1}
-	if epoch <= r.stamp.Epoch {
-		next = stamp{r.stamp.Epoch, r.stamp.Version + 1}
-	}
-	r.stamp, r.state = next, s
-	return next
-}
-
-// offer takes a copy when it is newer than what is here.
-func (r *replica) offer(at stamp, s lun.State) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stamp.before(at) {
-		r.stamp, r.state = at, s
-	}
-}
-
-// current is the newest state with its stamp; false when there never was one.
-func (r *replica) current() (stamp, lun.State, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stamp, r.state, r.stamp.Epoch != 0
-}
-
-// ack notes that a peer has a state.
-func (r *replica) ack(peer ha.NodeID, at stamp) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.acked[peer].before(at) {
-		r.acked[peer] = at
-		close(r.changed)
-		r.changed = make(chan struct{})
-	}
-}
-
-// forget drops what a peer acknowledged: it may come back without it.
+// forget drops what was agreed with a peer: it may come back without it.
 func (r *replica) forget(peer ha.NodeID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.acked, peer)
+	delete(r.thanks, peer)
 }
 
-// missing are those of the peers that do not have a state, with a channel that
-// is closed when that may have changed.
-func (r *replica) missing(at stamp, peers []ha.NodeID) ([]ha.NodeID, <-chan struct{}) {
+// missing are those of the peers that do not have a state, and whether it is on
+// stable storage here, with a channel that is closed when that may have
+// changed.
+func (r *replica) missing(at ha.Stamp, peers []ha.NodeID) (without []ha.NodeID, saved bool, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []ha.NodeID
 	for _, p := range peers {
-		if r.acked[p].before(at) {
-			out = append(out, p)
+		if r.acked[p].Before(at) {
+			without = append(without, p)
 		}
 	}
-	return out, r.changed
+	return without, !r.saved.Before(at), r.changed
 }
 
-const (
-	// commitPatience bounds how long a change of state waits for its copies.
-	commitPatience = 5 * time.Second
-	// commitLook is how often it is looked whether a peer still has to have
-	// the copy.
-	commitLook = 20 * time.Millisecond
-)
-
-var errLostRight = errors.New("this controller has lost the right to serve")
-
-// commit makes a state survive the loss of this controller: it returns nil
-// when every peer that may become primary has it.
-func (n *Node) commit(u *Unit, s lun.State) error {
-	ctx, cancel := context.WithTimeout(context.Background(), commitPatience)
-	defer cancel()
-	return n.copyState(ctx, u, s)
+// takeSaving reports whether the caller is the one to save now.
+func (r *replica) takeSaving() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.saving || !r.dirty {
+		return false
+	}
+	r.saving = true
+	return true
 }
 
-// leave sends the last state of a brain that has stopped to the peers. Nothing
-// unacknowledged depends on it, so a failure is only worth a warning.
-func (n *Node) leave(ctx context.Context, u *Unit, s lun.State) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if err := n.copyState(ctx, u, s); err != nil && !errors.Is(err, errLostRight) {
-		n.log.Warn("the last state was not copied", "lun", u.cfg.Name, "error", err)
+// toSave is what has to be saved next; false when there is nothing, and then
+// the caller saves no more.
+func (r *replica) toSave() (rec statefile.Record, more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saving = r.dirty
+	return statefile.Record{At: r.at, State: r.state}, r.dirty
+}
+
+// isSaved notes what is on stable storage.
+func (r *replica) isSaved(at ha.Stamp) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saved = at
+	r.dirty = r.at != at
+	r.tell()
+}
+
+// whenSaved is a channel that is closed when the newest state may be on stable
+// storage; nil when it is.
+func (r *replica) whenSaved() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dirty {
+		return r.changed
+	}
+	return nil
+}
+
+// due takes the thanks that can be said now.
+func (r *replica) due() map[ha.NodeID]ha.Stamp {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out map[ha.NodeID]ha.Stamp
+	for p, at := range r.thanks {
+		if r.saved.Before(at) {
+			continue
+		}
+		if out == nil {
+			out = map[ha.NodeID]ha.Stamp{}
+		}
+		out[p] = at
+		delete(r.thanks, p)
+	}
+	return out
+}
+
+// judge takes what the arbiter says about the state; see trust.judge.
+func (r *replica) judge(g ha.Grant, floor ha.Stamp, relied bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.trust.judge(g, floor, relied) {
+		r.dirty = true
 	}
 }
 
-// copyState installs a state here and at the peers that must have it.
-func (n *Node) copyState(ctx context.Context, u *Unit, s lun.State) error {
-	var epoch uint64
-	var witnesses []ha.NodeID
-	look := func() { epoch, witnesses = n.core.Epoch(u.cfg.Name), n.core.Witnesses(u.cfg.Name) }
-	if err := n.ask(look); err != nil {
-		return err
+// accept goes on with what there is, as the operator forces.
+func (r *replica) accept() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trust = trust{judged: true}
+	r.dirty = true
+}
+
+// distrust is why the newest state must not be served nor count as a copy; nil
+// when it is as good as any.
+func (r *replica) distrust() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.trust.gap == nil && r.at.Before(r.trust.floor) {
+		return fmt.Errorf("%w (%v, and %v was)", errOutOfDate, r.at, r.trust.floor)
 	}
-	at := u.replica.set(epoch, s)
-	n.broadcastState(u)
-	for {
-		missing, changed := u.replica.missing(at, witnesses)
-		if len(missing) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("controllers %v have not taken the state: %w", missing, ctx.Err())
-		case <-changed:
-		case <-time.After(commitLook):
-		}
-		if !u.right.Valid() {
-			return errLostRight
-		}
-		if err := n.ask(look); err != nil {
-			return err
-		}
-	}
+	return r.trust.gap
 }

@@ -65,6 +65,7 @@ type Unit struct {
 	serveOn  context.CancelFunc
 
 	replica replica
+	damaged bool // its state was, on stable storage
 	// admission is for mode 1.
 	admission admission
 	lost      lostNexuses

@@ -64,7 +64,7 @@ func (d *Dir) File(lun string) string {
 
 // Load reads the file of a logical unit. Where there is none the error is
 // fs.ErrNotExist, and where it is not what was saved ErrDamaged, both wrapped
-// with the name of the file.
+// with the name of the file. That of another controller is an error too.
 func (d *Dir) Load(lun string) (Record, error) {
 	name := d.File(lun)
 	f, err := os.Open(name)
@@ -79,7 +79,7 @@ func (d *Dir) Load(lun string) (Record, error) {
 	}
 	r, err := Decode(b)
 	if err == nil && (r.LUN != lun || r.Owner != d.owner) {
-		err = fmt.Errorf("%w: it is of logical unit %q of %s, expected %s", ErrDamaged, r.LUN, r.Owner, d.owner)
+		err = fmt.Errorf("it is of logical unit %q of %s, expected that of %s", r.LUN, r.Owner, d.owner)
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("state of logical unit %s, file %s: %w", lun, name, err)
