@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -31,7 +32,7 @@ func (s *Server) classes(t *testing.T, level, option int) (all []int) {
 			}
 			all = append(all, class)
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, net.ErrClosed) { // one of an earlier look may be about to go
 			t.Fatal(err)
 		}
 	}
@@ -54,7 +55,7 @@ func TestPacketsHaveTheDSCPOfTheirPortalGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := s.Start(); err != nil {
-			t.Skipf("no such address here: %v", err)
+			t.Fatal(err)
 		}
 		see := func(want int) {
 			t.Helper()
