@@ -59,7 +59,12 @@ const (
 )
 
 // promiseSpan is how long a promise binds its sender: Lease × 1.1.
-func (c *Config) promiseSpan() time.Duration { return c.Lease + c.Lease/10 }
+func (c *Config) promiseSpan() time.Duration {
+	if mutantNoClockMargin {
+		return c.Lease
+	}
+	return c.Lease + c.Lease/10
+}
 
 // patience is how long a primary waits for a promise before it asks the
 // arbiter to go on without that candidate. It is well inside the lease, so

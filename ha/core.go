@@ -84,7 +84,7 @@ func (c *Core) Step(now Instant, e Event) []Action {
 	}
 	c.now = now
 	c.ready = nil
-	if c.settles == 0 {
+	if c.settles == 0 && !mutantNoFirstSettle {
 		// An earlier life may have sent requests; they must be dead before
 		// anything is promised or asked for.
 		c.settle()
@@ -117,6 +117,7 @@ func (c *Core) take(e Event) {
 	case Received:
 		c.receive(e.From, e.Message)
 	case Observed:
+		c.known = c.known || mutantNoFirstSettle
 		c.observe(e.State)
 	case Changed:
 		c.changed(e)
@@ -246,6 +247,9 @@ func (c *Core) changeLost(id uint64) {
 		if u.pending != nil && u.pending.id == id {
 			u.pending.doubt = true
 			u.pending.settle = c.settles + 1
+			if mutantEarlySettle {
+				u.pending.settle = c.settles
+			}
 		}
 	}
 	c.settle()
@@ -284,7 +288,7 @@ func (c *Core) settled(s State) {
 // observe learns the arbiter's state. Of the leases, which have no epoch, an
 // older state says nothing.
 func (c *Core) observe(s State) {
-	if s.Revision >= c.seen {
+	if s.Revision >= c.seen || mutantStaleLeases {
 		c.seen, c.holders = s.Revision, s.Holders
 	}
 	for _, u := range c.units {
@@ -295,7 +299,7 @@ func (c *Core) observe(s State) {
 // learn takes a newer grant, from the arbiter or from the primary's own word.
 // Epochs only grow: an older one is ignored (S6).
 func (c *Core) learn(u *unit, g Grant) {
-	if g.Epoch <= u.grant.Epoch {
+	if g.Epoch <= u.grant.Epoch && (!mutantStaleEpoch || g.Epoch == u.grant.Epoch || g.Epoch == 0) {
 		return
 	}
 	old := u.grant
@@ -304,13 +308,16 @@ func (c *Core) learn(u *unit, g Grant) {
 	if g.Primary != old.Primary || g.Epoch != old.Epoch+1 {
 		u.reign = g.Epoch
 	}
-	if g.Primary != old.Primary || old.Epoch != 0 && u.released == old.Epoch {
+	if g.Primary != old.Primary || old.Epoch != 0 && u.released == old.Epoch && !mutantUnclaimedPromise {
 		u.newPrimary(c.now, c.seq)
 	}
 	if g.Primary != old.Primary {
 		u.restAt = 0
 	}
 	u.drain, u.fenced, u.fencing, u.fenceAt = handover{}, 0, 0, 0
+	if mutantUnfencedForgotten && old.Epoch == 0 {
+		u.fenced = g.Unfenced
+	}
 	c.note(u, "grant is now "+g.String())
 	if kept {
 		u.kept = g.Epoch

@@ -21,6 +21,9 @@ func (c *Core) follow(u *unit) {
 	}
 	if !u.grant.Has(c.cfg.Self) {
 		ch.Lapsed = u.grant.Primary
+		if mutantNoLapsed {
+			ch.Lapsed = 0
+		}
 	}
 	c.requestHeld(u, ch)
 }
@@ -30,6 +33,9 @@ func (c *Core) follow(u *unit) {
 // write, the other candidates.
 func (c *Core) writers(u *unit) NodeSet {
 	s := u.grant.Unfenced | Nodes(u.grant.Primary)
+	if mutantUnfencedLost {
+		s = Nodes(u.grant.Primary)
+	}
 	if u.cfg.SecondaryWrites {
 		s |= Nodes(u.grant.Candidates...)
 	}
@@ -40,7 +46,7 @@ func (c *Core) writers(u *unit) NodeSet {
 // candidate, or the primary is alone and its arbiter lease has lapsed (the
 // arbiter checks that again).
 func (c *Core) mayTake(u *unit) bool {
-	return u.grant.Has(c.cfg.Self) || u.grant.Alone() && !c.holders[u.grant.Primary]
+	return u.grant.Has(c.cfg.Self) || u.grant.Alone() && (!c.holders[u.grant.Primary] || mutantNoLapsed)
 }
 
 // takeoverAt is the first instant at which this controller may ask to take
@@ -49,7 +55,10 @@ func (c *Core) mayTake(u *unit) bool {
 // the candidates of lower id.
 func (c *Core) takeoverAt(u *unit) Instant {
 	quiet := max(u.promised, u.since+c.cfg.promiseSpan(), c.born+c.cfg.promiseSpan())
-	if !u.claimed && c.now >= u.forced {
+	if mutantNoPromiseWait || mutantNoBootWait && u.promised == 0 {
+		quiet = 0
+	}
+	if !u.claimed && c.now >= u.forced && !mutantNoBootWait {
 		quiet = max(quiet, c.born+c.cfg.StartGrace)
 	}
 	rank := 1
@@ -57,6 +66,9 @@ func (c *Core) takeoverAt(u *unit) Instant {
 		if n != c.cfg.Self && n != u.grant.Primary && c.before(n) {
 			rank++
 		}
+	}
+	if mutantNoClockMargin {
+		return quiet
 	}
 	return quiet + Instant(rank)*c.cfg.Lease/10
 }
@@ -87,6 +99,9 @@ func (c *Core) answerHeartbeat(from NodeID, m Message) {
 		}
 		u.promised = c.now + c.cfg.promiseSpan()
 		u.claimed = true
+		if !mutantForceLingers {
+			u.forced = 0 // it was meant for a primary that is off
+		}
 	}
 	c.send(from, answer)
 }
@@ -99,5 +114,5 @@ func (c *Core) canPromise(u *unit, claimed Grant) bool {
 		c.alarm(u, fmt.Sprintf("two grants of one epoch: %v here, %v claimed", u.grant, claimed))
 		return false
 	}
-	return c.known && claimed.Epoch == u.grant.Epoch && u.pending == nil
+	return c.known && claimed.Epoch == u.grant.Epoch && (u.pending == nil || mutantPromiseInDoubt)
 }

@@ -156,7 +156,7 @@ func (c *Core) releaseReceived(from NodeID, m Message) {
 			continue
 		}
 		c.learn(u, claim.Grant)
-		if u.grant.Epoch != claim.Grant.Epoch || u.pending != nil || c.leaving {
+		if u.grant.Epoch != claim.Grant.Epoch && !mutantOldRelease || u.pending != nil || c.leaving {
 			continue
 		}
 		to := Grant{Epoch: u.grant.Epoch + 1, Primary: c.cfg.Self, Candidates: slices.Clone(u.grant.Candidates)}

@@ -60,12 +60,15 @@ func (c *Core) fitCandidates(u *unit) {
 // hears reports whether a candidate's promises arrive. A new primary gives its
 // candidates the time to make the first one.
 func (c *Core) hears(u *unit, p NodeID) bool {
-	return c.up[p] && c.now < max(u.promises[p].sent, u.since)+c.cfg.patience()
+	return c.up[p] && c.now < max(u.promises[p].sent, u.since)+c.cfg.patience() || mutantNeverShrinks
 }
 
 // canWiden reports whether a peer that is no candidate already promises, as it
 // must before it may become one (see the package comment, Widening).
 func (c *Core) canWiden(u *unit, p NodeID) bool {
+	if mutantWidenUnpromised {
+		return c.up[p]
+	}
 	return !c.leaving && c.up[p] && !u.unfenced().Has(p) && c.now < u.promises[p].sent+c.cfg.Lease/2 && u.promises[p].until > 0
 }
 
@@ -74,7 +77,7 @@ func (c *Core) canWiden(u *unit, p NodeID) bool {
 // make somebody a candidate who has promised nothing.
 func (c *Core) rightUntil(u *unit) Instant {
 	self := c.cfg.Self
-	if !c.known || !u.mayServe(self) {
+	if !c.known && !mutantServeUnsettled || !u.mayServe(self) {
 		return 0
 	}
 	until, everyone := never, never
@@ -84,7 +87,7 @@ func (c *Core) rightUntil(u *unit) Instant {
 			until = min(until, u.promises[p].until)
 		}
 	}
-	if u.mayBeAlone(self) {
+	if u.mayBeAlone(self) && !mutantAloneWithoutLease {
 		// Others could take over when the lease has lapsed, unless all of
 		// them promise not to.
 		until = min(until, max(c.hold.until, everyone))
@@ -95,7 +98,7 @@ func (c *Core) rightUntil(u *unit) Instant {
 // promiseReceived takes a peer's answer to one of our heartbeats.
 func (c *Core) promiseReceived(from NodeID, m Message) {
 	sent := c.beats[m.Seq%uint64(len(c.beats))]
-	if m.Boot != c.cfg.Boot || sent.seq != m.Seq || m.Seq == 0 {
+	if m.Boot != c.cfg.Boot && !mutantPromiseOfEarlierBoot || sent.seq != m.Seq || m.Seq == 0 {
 		return // an answer to an earlier life, or too late to be worth anything
 	}
 	refused := map[string]bool{}
@@ -106,11 +109,14 @@ func (c *Core) promiseReceived(from NodeID, m Message) {
 		}
 	}
 	for _, u := range c.units {
-		if u.grant.Primary != c.cfg.Self || u.released == u.grant.Epoch || m.Seq < u.firstSeq || refused[u.cfg.Name] {
+		if u.grant.Primary != c.cfg.Self || u.released == u.grant.Epoch && !mutantUnclaimedPromise || m.Seq < u.firstSeq || refused[u.cfg.Name] {
 			continue
 		}
 		if sent.at >= u.promises[from].sent {
 			u.promises[from] = promise{sent: sent.at, until: sent.at + c.cfg.Lease}
+			if mutantPromiseFromReceipt {
+				u.promises[from] = promise{sent: sent.at, until: c.now + c.cfg.Lease}
+			}
 		}
 	}
 }

@@ -82,11 +82,11 @@ func (u *unit) unfenced() NodeSet { return u.grant.Unfenced &^ u.fenced }
 
 // mustFence reports whether a controller has to be fenced before serving, or,
 // where this controller has served all along, meanwhile.
-func (u *unit) mustFence() bool { return u.unfenced() != 0 }
+func (u *unit) mustFence() bool { return u.unfenced() != 0 && !mutantFenceSkipped }
 
 // mayServe reports whether the grant, leaving time aside, lets self serve.
 func (u *unit) mayServe(self NodeID) bool {
-	return u.grant.Primary == self && u.released != u.grant.Epoch && (!u.mustFence() || u.kept == u.grant.Epoch)
+	return u.grant.Primary == self && (u.released != u.grant.Epoch || mutantServeAfterRelease) && (!u.mustFence() || u.kept == u.grant.Epoch)
 }
 
 // mayBeAlone reports whether the grant, as it is or as a request under way may
@@ -99,7 +99,7 @@ func (u *unit) mayBeAlone(self NodeID) bool {
 // mayHave reports whether n is a candidate, in the grant as it is or as a
 // request under way may have made it.
 func (u *unit) mayHave(n NodeID) bool {
-	return u.grant.Has(n) || u.pending != nil && u.pending.change.To.Has(n)
+	return u.grant.Has(n) || u.pending != nil && u.pending.change.To.Has(n) && !mutantWidenByOldGrant
 }
 
 // needsHold reports whether the unit needs self to hold the arbiter's lease.
