@@ -83,6 +83,11 @@ func (a *arbiter) trip() time.Duration {
 // reachable reports whether packets pass between a controller and the arbiter.
 func (a *arbiter) reachable(c *controller) bool { return a.w.net.arbiterCuts[c.id] == 0 }
 
+// heard reports whether packets pass from the arbiter to a controller.
+func (a *arbiter) heard(c *controller) bool {
+	return a.reachable(c) && a.w.net.arbiterDeaf[c.id] == 0
+}
+
 // call has the arbiter do something: work is done there and answers what is to
 // happen in the process then. Otherwise failed happens there, after patience;
 // the work may be done all the same, sooner or later. Without patience the
@@ -100,7 +105,7 @@ func (a *arbiter) call(c *controller, patience time.Duration, work func() func()
 	number := a.asked[c.id]
 	life := c.life
 	answer := func(then func()) {
-		if !a.reachable(c) || patience > 0 && a.w.chance(a.w.plan.arbiterLoses) {
+		if !a.heard(c) || patience > 0 && a.w.chance(a.w.plan.arbiterLoses) {
 			return
 		}
 		if c.life == life {
@@ -255,7 +260,7 @@ func (v *watcher) renew(c *controller) {
 // notify brings the newest state to a controller; one is on its way at a time,
 // so that none overtakes another.
 func (v *watcher) notify(c *controller) {
-	if c.life == 0 || v.life != c.life || v.a.down > 0 || !v.a.reachable(c) {
+	if c.life == 0 || v.life != c.life || v.a.down > 0 || !v.a.heard(c) {
 		return
 	}
 	if v.busy {
@@ -267,7 +272,7 @@ func (v *watcher) notify(c *controller) {
 	s := a.state()
 	c.after(a.trip(), func() {
 		v.busy = false
-		if a.reachable(c) {
+		if a.heard(c) {
 			c.post(ha.Observed{State: s})
 		}
 		if v.behind {

@@ -50,18 +50,21 @@ type blockLock struct {
 	waiting []*job
 }
 
-func newBrain(u *unit) *brain {
-	return &brain{u: u, number: u.c.w.next(), epoch: u.epoch, state: u.replica.state}
+func newBrain(u *unit, epoch uint64) *brain {
+	return &brain{u: u, number: u.c.w.next(), epoch: epoch, state: u.replica.state}
 }
 
 // execute submits a command to the brain here, for whoever asked.
 func (u *unit) execute(cmd *command, from *controller, done func(result)) {
 	b := u.brain
-	if b == nil || b.stopping || !u.valid() && !mutantStartUnchecked {
+	if b == nil || b.stopping || !u.valid() {
 		done(result{notServed: true})
 		return
 	}
 	j := &job{b: b, cmd: cmd, from: from, done: done}
+	if w := u.c.w; w.telling() {
+		w.tell(u.c.id, "executes %v", cmd)
+	}
 	b.jobs = append(b.jobs, j)
 	switch cmd.kind {
 	case kindKeys:
@@ -243,7 +246,7 @@ func (b *brain) change() {
 		end()
 		return
 	}
-	if !b.u.valid() && !mutantStartUnchecked {
+	if !b.u.valid() {
 		j.result.notServed = true
 		end()
 		return
@@ -252,7 +255,7 @@ func (b *brain) change() {
 	next[j.cmd.block] = j.cmd.value
 	w := b.u.c.w
 	w.counts.Commits++
-	b.u.copyState(next, commitPatience, false, func(ok bool) {
+	b.u.copyState(b, next, commitPatience, false, func(ok bool) {
 		if ok {
 			b.state = next
 		} else {

@@ -79,14 +79,14 @@ func (c *client) choose() (operation, bool) {
 	}
 	op := operation{unit: w.rnd.IntN(w.plan.units)}
 	switch n := w.rnd.IntN(100); {
-	case n < 45:
-		op.kind, op.block = kindWrite, c.own()
-	case n < 80:
-		op.kind, op.block = kindRead, w.rnd.IntN(w.plan.blocks)
-	case n < 90:
+	case n < w.plan.registers/2:
 		op.kind, op.block = kindRegister, c.id
-	default:
+	case n < w.plan.registers:
 		op.kind, op.block = kindKeys, w.rnd.IntN(w.plan.clients)
+	case n%2 == 0:
+		op.kind, op.block = kindWrite, c.own()
+	default:
+		op.kind, op.block = kindRead, w.rnd.IntN(w.plan.blocks)
 	}
 	if op.kind == kindWrite && op.block < 0 {
 		op.kind, op.block = kindRead, w.rnd.IntN(w.plan.blocks)
@@ -196,10 +196,17 @@ func (c *client) send(s *session) {
 	w.counts.Attempts++
 	cmd := &command{session: s, kind: op.kind, unit: op.unit, block: op.block, value: op.value}
 	s.cmd = cmd
+	if w.telling() {
+		w.tell(0, "client %d sends %d: %v", c.id, s.c.id, cmd)
+	}
 	if !c.cut(s.c) {
 		w.after(c.delay(), func() {
+			if !s.open || s.c.life != s.life {
+				s.lostServer(!s.c.dark) // nobody knows the connection
+				return
+			}
 			s.c.do(func() {
-				if s.open && s.c.life == s.life {
+				if s.open {
 					s.c.units[cmd.unit].submit(cmd)
 				}
 			})
@@ -294,6 +301,9 @@ func (s *session) answer(cmd *command, r result) {
 			return
 		}
 		s.cmd = nil
+		if w.telling() {
+			w.tell(0, "client %d hears from %d: %v %d", c.id, s.c.id, r.status, r.value)
+		}
 		if r.status == statusGood {
 			w.oracle.ended(c.op, r.value)
 			w.after(w.between(ms, 60*ms), c.next)

@@ -85,7 +85,7 @@ func (c *controller) start() {
 	if c.life != 0 {
 		return
 	}
-	if c.w.disk.pendingOf(c) {
+	if c.w.disk.pendingOf(c) && !mutantRestartUnawaited {
 		c.w.after(20*ms, c.start)
 		return
 	}
@@ -107,6 +107,9 @@ func (c *controller) start() {
 	}
 	for i := range w.plan.units {
 		stored := c.units[i].replica // on stable storage
+		if mutantStateNotStored {
+			stored = replica{}
+		}
 		c.units[i] = &unit{c: c, index: i, name: w.names[i], replica: replica{at: stored.at, state: stored.state}}
 		cfg.Units = append(cfg.Units, ha.UnitConfig{Name: w.names[i], Home: c.id == 1, Automatic: w.plan.fence != fenceNone})
 	}

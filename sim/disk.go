@@ -99,6 +99,9 @@ func (d *disk) end(dw *diskWrite) {
 }
 
 func (d *disk) land(dw *diskWrite) {
+	if d.w.telling() {
+		d.w.tell(0, "disk: value %d of controller %d lands in block %d of lun%d", dw.value, dw.c.id, dw.block, dw.unit)
+	}
 	d.w.oracle.landed(dw)
 	d.blocks[dw.unit][dw.block] = dw.value
 	dw.done(true)

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"slices"
+	"fmt"
 
 	"github.com/tandem-san/tandem/ha"
 )
@@ -29,6 +29,10 @@ type command struct {
 	unit    int
 	block   int // or, for registrations, the client whose it is
 	value   uint32
+}
+
+func (c *command) String() string {
+	return fmt.Sprintf("%v %v of lun%d, value %d", c.kind, c.block, c.unit, c.value)
 }
 
 // status is how a command ended.
@@ -109,23 +113,28 @@ func (u *unit) releaseHeld() {
 	}
 }
 
-// sweep tries the way again and answers what waited too long.
+// sweep answers what waited too long, also when it was sent on its way in
+// between and came back, and tries the way again.
 func (u *unit) sweep() {
 	if len(u.held) == 0 {
 		return
 	}
-	if u.open() {
+	if mutantHeldForever && u.open() {
 		u.releaseHeld()
 		return
 	}
 	limit := u.c.clock() - u.c.w.plan.holdTime
-	for i := 0; i < len(u.held); {
-		if e := u.held[i]; e.since < limit {
-			u.held = slices.Delete(u.held, i, i+1)
+	held := u.held
+	u.held = nil
+	for _, e := range held {
+		if e.since < limit {
 			e.finish(result{status: statusNotReady})
-			continue
+		} else {
+			u.held = append(u.held, e)
 		}
-		i++
+	}
+	if u.open() {
+		u.releaseHeld()
 	}
 }
 
@@ -136,7 +145,11 @@ func (e *errand) complete(r result) {
 		e.finish(r)
 		return
 	}
-	e.u.c.w.counts.NotServed++
+	w := e.u.c.w
+	w.counts.NotServed++
+	if w.telling() {
+		w.tell(e.u.c.id, "not served: %v", e.cmd)
+	}
 	e.uncertain = e.uncertain || r.uncertain
 	if e.uncertain && e.cmd.kind.changesState() {
 		e.finish(result{status: statusNotReady})
@@ -190,8 +203,15 @@ func (c *controller) keepVigil() {
 	}
 }
 
-// closeSessions ends every session and tells its client.
+// closeSessions ends every session and tells its client, who goes on elsewhere
+// at once. So what came through them must be over: the link in which some of it
+// may still be on its way is reset.
 func (c *controller) closeSessions() {
+	for _, p := range c.w.controllers[1:] {
+		if len(c.peers[p.id].requests) > 0 && !mutantClosedEarly {
+			c.w.net.ends[c.id][p.id].breakDown("sessions are closed")
+		}
+	}
 	sessions := c.sessions
 	c.sessions = nil
 	for _, s := range sessions {

@@ -29,7 +29,7 @@ func (c *controller) fence(a ha.Fence) {
 	var dead func()
 	dead = func() { // wait until its writes have ended
 		switch {
-		case target.life == 0 && !w.disk.pendingOf(target):
+		case mutantFenceNotAwaited || target.life == 0 && !w.disk.pendingOf(target):
 			tell(true)
 		case w.now-began > fencePatience:
 			tell(false)

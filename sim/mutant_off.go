@@ -2,28 +2,32 @@
 
 package sim
 
-// Planted bugs of what stands around the core; see mutant_on.go. Here they are
-// constants, so that nothing of them is compiled.
+// Planted bugs of what stands around the core; mutant_on.go says what each
+// does. Here they are constants, and nothing of them is compiled.
 const (
-	mutantStartUnchecked  = false
-	mutantWriteUnchecked  = false
-	mutantAckUnchecked    = false
-	mutantForwardAnyEpoch = false
-	mutantPeerUpEarly     = false
-	mutantCommitEarly     = false
-	mutantLeaseFromAnswer = false
-	mutantLeaseNoMargin   = false
-	mutantHeldUnread      = false
-	mutantBrainKept       = false
-	mutantOustedCopies    = false
-	mutantStateNotAdopted = false
-	mutantWitnessesBefore = false
-	mutantLossForgotten   = false
-	mutantFloorNotRaised  = false
-	mutantFloorUnchecked  = false
-	mutantLateDrop        = false
-	mutantDrainForgets    = false
-	mutantNoVigil         = false
-	mutantDrainedEarly    = false
-	mutantImpatientClient = false
+	mutantWriteUnchecked   = false
+	mutantAckUnchecked     = false
+	mutantForwardAnyEpoch  = false
+	mutantStatesNotShown   = false
+	mutantCommitEarly      = false
+	mutantFloorNotRaised   = false
+	mutantFloorUnchecked   = false
+	mutantStateNotStored   = false
+	mutantWitnessesBefore  = false
+	mutantOustedCopies     = false
+	mutantBrainKept        = false
+	mutantDrainedEarly     = false
+	mutantDrainForgets     = false
+	mutantLeaseFromAnswer  = false
+	mutantLeaseNoMargin    = false
+	mutantHeldUnread       = false
+	mutantLateDrop         = false
+	mutantLossForgotten    = false
+	mutantClosedEarly      = false
+	mutantHeldForever      = false
+	mutantNoVigil          = false
+	mutantNoWithdrawal     = false
+	mutantImpatientClient  = false
+	mutantFenceNotAwaited  = false
+	mutantRestartUnawaited = false
 )

@@ -27,13 +27,17 @@ const (
 	faultPromote
 	faultShutdown
 	faultFlap
+	faultPingPong
+	faultStorm
+	faultMaintenance
+	faultDeaf
 	faultKinds
 )
 
 func (k faultKind) String() string {
 	return [...]string{
 		"crash", "power", "pause", "cut", "one-way", "reset", "stall", "cut-arbiter", "arbiter-down", "isolate",
-		"disk", "cut-client", "loop", "promote", "shutdown", "flap",
+		"disk", "cut-client", "loop", "promote", "shutdown", "flap", "ping-pong", "storm", "maintenance", "deaf",
 	}[k]
 }
 
@@ -127,6 +131,9 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 		c.crash(true, "power lost")
 		c.restart(w.between(200*ms, 300*ms+d))
 	case faultPause:
+		if w.chance(0.15) {
+			d = w.between(w.plan.patience, w.plan.patience+3*time.Second)
+		}
 		c.pause(d)
 	case faultCutLink:
 		n.cut("link", d, c, other, true)
@@ -166,6 +173,29 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 		n.shutdown(c)
 	case faultFlap:
 		n.flap(c, other)
+	case faultPingPong:
+		for i, d := range [3]time.Duration{0, w.between(5*ms, 400*ms), w.between(200*ms, 900*ms)} {
+			w.after(d, func() { n.promote([2]*controller{c, other}[i%2]) })
+		}
+	case faultStorm:
+		for range 3 {
+			w.after(w.between(0, 1200*ms), func() {
+				if !w.healed {
+					c.crash(false, "killed again")
+					c.restart(w.between(5*ms, 150*ms))
+				}
+			})
+		}
+	case faultMaintenance:
+		n.maintain(c, other, d)
+	case faultDeaf:
+		w.tell(c.id, "hears nothing of the arbiter for %v", d)
+		w.net.arbiterDeaf[c.id]++
+		n.lasting(d, func() {
+			if w.net.arbiterDeaf[c.id]--; c.life != 0 {
+				w.arbiter.watchers[c.id].renew(c)
+			}
+		})
 	}
 }
 
@@ -262,6 +292,14 @@ func (n *nemesis) promote(c *controller) {
 	}
 }
 
+// maintain has a controller drained for a while, as another one is told.
+func (n *nemesis) maintain(c, by *controller, d time.Duration) {
+	w := n.w
+	w.tell(c.id, "is drained for %v", d)
+	by.do(func() { by.post(ha.Maintenance{Node: c.id, On: true}) })
+	n.lasting(d, func() { c.do(func() { c.post(ha.Maintenance{Node: c.id}) }) })
+}
+
 // shutdown hands over what it can, ends the process, and starts it again.
 func (n *nemesis) shutdown(c *controller) {
 	w := n.w
@@ -346,6 +384,7 @@ func (w *World) heal() {
 		r.now()
 	}
 	w.disk.stuck = [ha.MaxNodes + 1]time.Duration{}
+	w.plan.datagrams = false
 	w.plan.stuckWrites, w.plan.fenceFails, w.plan.arbiterSlow, w.plan.arbiterLoses, w.plan.retransmits = 0, 0, 0, 0, 0
 	for _, c := range w.controllers[1:] {
 		c.resume()

@@ -22,6 +22,7 @@ type network struct {
 	// controller.
 	clientCuts  [maxClients][ha.MaxNodes + 1]int
 	arbiterCuts [ha.MaxNodes + 1]int
+	arbiterDeaf [ha.MaxNodes + 1]int // only what comes from the arbiter is lost
 }
 
 // end is one controller's end of the link to a peer, and the way out of it.
@@ -106,8 +107,8 @@ func (e *end) arrive(f frame) {
 		e.keep(f) // it was under way when the way was cut
 		return
 	}
-	if f.late && f.life != e.self.life {
-		return
+	if f.late && (f.life != e.self.life || f.pair != e.pair) {
+		return // who would send it again has thrown it away
 	}
 	p := e.peer
 	p.do(func() {

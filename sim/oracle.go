@@ -47,6 +47,7 @@ func (o *oracle) rightGiven(u *unit) {
 	w := o.w
 	k := &o.units[u.index]
 	k.served = w.now
+	k.unfence = nil
 	if u.brain != nil {
 		o.brainServes(u.brain)
 	}
@@ -60,6 +61,7 @@ func (o *oracle) rightGiven(u *unit) {
 		}
 	}
 	for _, f := range k.unfence {
+		// Its own writes a controller waits for before it serves again.
 		if f.c != u.c {
 			w.violated("S4", "%s may be served by %d, and %d, from which it was taken in epoch %d, is not fenced", u.name, u.c.id, f.c.id, f.epoch)
 		}

@@ -82,6 +82,8 @@ type plan struct {
 	arbiterSlow  float64 // chance that a request or answer is slow
 	arbiterLoses float64 // chance that an answer is lost
 	stuckWrites  float64 // chance that a write of the disk takes long
+	slowOpens    float64 // chance that opening the backend does
+	registers    int     // percent of the operations about registrations
 
 	faults     [faultKinds]int // weights
 	every      time.Duration   // between faults, on the average
@@ -115,7 +117,7 @@ func draw(seed uint64) plan {
 	oneOf := func(v ...float64) float64 { return v[r.IntN(len(v))] }
 
 	p := plan{
-		nodes: 2, units: 1 + r.IntN(2), blocks: 1 + r.IntN(3), clients: 2 + r.IntN(2),
+		nodes: 2, units: 1 + r.IntN(2), blocks: 1 + r.IntN(3), clients: 2 + r.IntN(3),
 		fence:      fenceKind(r.IntN(int(fenceKinds))),
 		fenceFails: oneOf(0, 0, 0.2, 0.6), fenceSlow: oneOf(0, 0.1, 0.5),
 		standby: chance(0.12), datagrams: chance(0.5),
@@ -126,8 +128,9 @@ func draw(seed uint64) plan {
 		latency:     between(50*us, 800*us),
 		retransmits: oneOf(0, 0.002, 0.01, 0.03), sluggish: oneOf(0, 0, 0.01, 0.05),
 		arbiterSlow: oneOf(0, 0.1, 0.4), arbiterLoses: oneOf(0, 0.1, 0.3), stuckWrites: oneOf(0, 0.01, 0.05),
+		slowOpens: oneOf(0, 0.02, 0.3), registers: 10 + 15*r.IntN(3),
 		every: between(120*ms, 1200*ms), aftershock: oneOf(0, 0.3, 0.6),
-		active: between(5*time.Second, 11*time.Second),
+		active: between(15*time.Second, 40*time.Second),
 	}
 	switch n := r.IntN(20); {
 	case n >= 18:
@@ -195,8 +198,8 @@ func (p *plan) String() string {
 	}
 	return fmt.Sprintf("%d controllers, %d units of %d blocks, %d clients; fence %v fails %.1f slow %.1f; standby %v, datagrams %v, held %d\n"+
 		"clocks %v, arbiter %v; tick %v, grace %v, stall %v, hold %v, link gives up %v, patience %v, latency %v\n"+
-		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v; faults every %v for %v, aftershock %v: %s",
+		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v, slow opens %v; faults every %v for %v, aftershock %v: %s",
 		p.nodes, p.units, p.blocks, p.clients, p.fence, p.fenceFails, p.fenceSlow, p.standby, p.datagrams, p.maxHeld,
 		p.rates[1:p.nodes+1], p.arbiterRate, p.tick, p.startGrace, p.stall, p.holdTime, p.linkGivesUp, p.patience, p.latency,
-		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.every, p.active, p.aftershock, strings.Join(f, " "))
+		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.every, p.active, p.aftershock, strings.Join(f, " "))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/tandem-san/tandem/ha"
 )
 
-// stamp orders the states of a logical unit: by the epoch of the primary that
-// made them, and within one by version.
+// stamp orders the states of a logical unit: by the epoch in which the
+// controller that made them became the brain, and within that by version.
 type stamp struct{ epoch, version uint64 }
 
 func (s stamp) before(o stamp) bool {
@@ -22,14 +22,19 @@ type replica struct {
 	acked [ha.MaxNodes + 1]stamp // what each peer has
 }
 
-// set makes a state of our own the newest one.
-func (r *replica) set(epoch uint64, s prState) stamp {
-	next := stamp{epoch, 1}
-	if epoch <= r.at.epoch {
-		next = stamp{r.at.epoch, r.at.version + 1}
+// set makes a state of the brain here the newest one. It reports false when
+// there has been a later brain.
+func (r *replica) set(epoch uint64, s prState) bool {
+	switch {
+	case epoch > r.at.epoch:
+		r.at = stamp{epoch, 1}
+	case epoch == r.at.epoch || mutantOustedCopies:
+		r.at.version++
+	default:
+		return false
 	}
-	r.at, r.state = next, s
-	return next
+	r.state = s
+	return true
 }
 
 // offer takes a copy when it is newer than what is here.
@@ -83,7 +88,7 @@ func (c *controller) stateTaken(peer *controller, index int, at stamp) {
 func (c *controller) linkUp(p *controller) {
 	c.peers[p.id] = peer{linked: true}
 	for _, u := range c.units[:c.w.plan.units] {
-		if u.replica.at.epoch != 0 {
+		if u.replica.at.epoch != 0 && !mutantStatesNotShown {
 			c.sendState(p, u)
 		}
 	}
@@ -91,9 +96,6 @@ func (c *controller) linkUp(p *controller) {
 		p.control(c, func() { c.progress(p, func(s *peer) { s.taken = true }) })
 		p.progress(c, func(s *peer) { s.shown = true })
 	})
-	if mutantPeerUpEarly {
-		c.meet(p)
-	}
 }
 
 // progress notes a step of getting to know a peer and tells the core when it
@@ -102,13 +104,9 @@ func (c *controller) progress(p *controller, step func(*peer)) {
 	s := &c.peers[p.id]
 	before := s.shown && s.taken
 	step(s)
-	if !before && s.shown && s.taken && !mutantPeerUpEarly {
-		c.meet(p)
+	if !before && s.shown && s.taken {
+		c.post(ha.PeerUp{Peer: p.id})
 	}
-}
-
-func (c *controller) meet(p *controller) {
-	c.post(ha.PeerUp{Peer: p.id})
 }
 
 // linkDown is the end of a pair of streams.
@@ -138,14 +136,18 @@ type copying struct {
 
 // copyState installs a state here and at the peers that must have it. done is
 // told whether that is so.
-func (u *unit) copyState(s prState, patience time.Duration, last bool, done func(bool)) {
+func (u *unit) copyState(b *brain, s prState, patience time.Duration, last bool, done func(bool)) {
 	needs, deadline := u.core().Witnesses(u.name), u.c.clock()+patience
 	u.c.soon(func() {
-		if u.primary != u.c.id && !mutantOustedCopies {
+		epoch := b.epoch
+		if mutantOustedCopies {
+			epoch = u.epoch
+		}
+		if !u.replica.set(epoch, s) {
 			done(false)
 			return
 		}
-		u.copies = append(u.copies, &copying{u: u, at: u.replica.set(u.epoch, s), needs: needs, deadline: deadline, last: last, done: done})
+		u.copies = append(u.copies, &copying{u: u, at: u.replica.at, needs: needs, deadline: deadline, last: last, done: done})
 		if w := u.c.w; w.telling() {
 			w.tell(u.c.id, "%s: sends %v as %v", u.name, s, u.replica.at)
 		}
@@ -237,8 +239,7 @@ func (k *copying) raise() {
 }
 
 // leave sends the last state of a brain that has stopped to the peers. Nothing
-// unacknowledged depends on it, and a primary that is one no more has nothing
-// to say.
-func (u *unit) leave(s prState, then func()) {
-	u.copyState(s, time.Second, true, func(bool) { then() })
+// unacknowledged depends on it.
+func (u *unit) leave(b *brain, then func()) {
+	u.copyState(b, b.state, time.Second, true, func(bool) { then() })
 }

@@ -141,18 +141,18 @@ func (u *unit) begin(want ha.Route) {
 		u.rest()
 	}
 	d := w.between(100*us, ms)
-	if w.chance(0.02) {
-		d = w.between(50*ms, 1200*ms)
+	if w.chance(w.plan.slowOpens) {
+		d = w.between(20*ms, 1200*ms)
 	}
 	u.c.after(d, func() {
-		if w.chance(0.02) {
+		if w.chance(0.01) {
 			later()
 			return
 		}
 		a.call(u.c, arbiterPatience, func() func() {
 			floor := a.floors[u.index]
 			return func() {
-				if u.replica.at.before(floor) && !mutantFloorUnchecked {
+				if u.replica.at.before(floor) && !mutantFloorUnchecked || !u.replica.set(want.Epoch, u.replica.state) {
 					w.tell(u.c.id, "%s: the state here is out of date: it is %v, the floor is %v", u.name, u.replica.at, floor)
 					w.counts.OutOfDate++
 					later()
@@ -164,16 +164,15 @@ func (u *unit) begin(want ha.Route) {
 	})
 }
 
-// start makes this controller the brain.
+// start makes this controller the brain, in the epoch of the way that is wanted,
+// which may be over by now; what it knows is marked as that of the new brain, so
+// that what the one before may still send is older.
 func (u *unit) start(want ha.Route) {
 	w := u.c.w
-	if !mutantStateNotAdopted {
-		u.replica.set(u.epoch, u.replica.state)
-		u.broadcast()
-	}
-	u.brain = newBrain(u)
+	u.broadcast()
+	u.brain = newBrain(u, want.Epoch)
 	if w.telling() {
-		w.tell(u.c.id, "%s: the brain starts in epoch %d with %v", u.name, u.epoch, u.brain.state)
+		w.tell(u.c.id, "%s: the brain starts in epoch %d with %v", u.name, want.Epoch, u.brain.state)
 	}
 	if u.valid() {
 		w.oracle.brainServes(u.brain)
@@ -194,7 +193,7 @@ func (u *unit) stop(then func()) {
 	b.deactivate(func() {
 		u.brain = nil
 		u.c.w.tell(u.c.id, "%s: the brain has stopped", u.name)
-		u.leave(b.state, then)
+		u.leave(b, then)
 	})
 }
 
@@ -202,7 +201,7 @@ func (u *unit) stop(then func()) {
 // that it is run where the brain is now.
 func (u *unit) withdraw(next ha.Route) {
 	from, epoch := u.proxied, u.proxyFor
-	if from == 0 || next.Kind == ha.RouteForward && next.Primary == from {
+	if mutantNoWithdrawal || from == 0 || next.Kind == ha.RouteForward && next.Primary == from {
 		return
 	}
 	u.proxied = 0
