@@ -2,7 +2,9 @@ package link
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
+	"net"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -138,5 +140,28 @@ func TestAClosedQueueTakesNothingAndDropReleasesWhatWasLeft(t *testing.T) {
 		if o.released.Load() != 1 {
 			t.Errorf("owner %d was released %d times", i, o.released.Load())
 		}
+	}
+}
+
+// The pair fails only after its writer has ended; what was queued in between
+// would be nobody's.
+func TestAQueueWhoseWriterHasFailedTakesNothing(t *testing.T) {
+	near, far := net.Pipe()
+	far.Close()
+	near.Close()
+	s := &socket{Conn: near}
+	s.grow()
+	q, taken, refused := newQueue(1000), &owner{}, &owner{}
+	if err := q.put(&Frame{Body: make([]byte, 10), Owner: taken}); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&stream{tls: tls.Client(s, &tls.Config{ServerName: "nobody"}), socket: s}).writeLoop(q); err == nil {
+		t.Fatal("it has written to a connection that is closed")
+	}
+	if err := q.put(&Frame{Body: make([]byte, 10), Owner: refused}); !errors.Is(err, ErrDown) {
+		t.Errorf("put = %v", err)
+	}
+	if n := taken.released.Load(); n != 1 {
+		t.Errorf("the owner of what was queued before was released %d times", n)
 	}
 }

@@ -82,9 +82,11 @@ func (q *queue) close() {
 	q.mu.Unlock()
 }
 
-// drop lets go of what was queued and never taken; the queue is closed.
+// drop closes the queue and lets go of what was queued and never taken. Nothing
+// can be queued after it, when nobody would let go of it any more.
 func (q *queue) drop() {
 	q.mu.Lock()
+	q.closed = true
 	dropped := q.next.frames
 	q.next = batch{}
 	q.mu.Unlock()
