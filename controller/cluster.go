@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -116,7 +117,7 @@ func (cl *cluster) openArbiter(c *ctlconf.Config, log *slog.Logger) error {
 	h := c.HA
 	switch a := h.Arbiter; a.Kind {
 	case ctlconf.ArbiterEmbedded:
-		member, err := etcd.Start(memberConfig(h.Cluster, fmt.Sprint(h.ID), *a.Embedded, tlsFiles(h.Certificate, h.Key, h.CA), log))
+		member, err := etcd.Start(ownMember(c, log))
 		if err != nil {
 			return fmt.Errorf("arbiter: %w", err)
 		}
@@ -169,8 +170,24 @@ func tlsFiles(cert, key, ca string) etcd.Credentials {
 	return etcd.Credentials{Cert: cert, Key: key, CA: ca, ServerName: "localhost"}
 }
 
-// memberConfig translates the configuration of an embedded arbiter.
-func memberConfig(clusterName, self string, a ctlconf.EmbeddedArbiter, tls etcd.Credentials, log *slog.Logger) etcd.Config {
+// Rejoin has the other members of the arbiter replace that of this controller,
+// whose data is lost, and returns when they have.
+func Rejoin(ctx context.Context, c *ctlconf.Config, log *slog.Logger) error {
+	if c.HA == nil || c.HA.Arbiter.Kind != ctlconf.ArbiterEmbedded {
+		return errors.New("there is nothing to replace: this controller has no member of an embedded arbiter")
+	}
+	return etcd.Rejoin(ctx, ownMember(c, log))
+}
+
+// ownMember is the configuration of a controller's member.
+func ownMember(c *ctlconf.Config, log *slog.Logger) etcd.Config {
+	h := c.HA
+	return memberConfig(c.File, h.Cluster, fmt.Sprint(h.ID), *h.Arbiter.Embedded, tlsFiles(h.Certificate, h.Key, h.CA), log)
+}
+
+// memberConfig translates the configuration of an embedded arbiter, which stands
+// in file. What allows the first start lies beside that.
+func memberConfig(file, clusterName, self string, a ctlconf.EmbeddedArbiter, tls etcd.Credentials, log *slog.Logger) etcd.Config {
 	members := map[string]string{}
 	for _, m := range a.Members {
 		members[m.Name] = m.Address.String()
@@ -179,5 +196,8 @@ func memberConfig(clusterName, self string, a ctlconf.EmbeddedArbiter, tls etcd.
 	if a.Listen != (netip.AddrPort{}) {
 		listen = a.Listen.String()
 	}
-	return etcd.Config{Cluster: clusterName, Self: self, DataDir: a.Data, Listen: listen, Members: members, TLS: tls, Log: log}
+	return etcd.Config{
+		Cluster: clusterName, Self: self, DataDir: a.Data, FirstStart: ctlconf.FirstStart(file, self),
+		Listen: listen, Members: members, TLS: tls, Log: log,
+	}
 }

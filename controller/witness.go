@@ -11,6 +11,16 @@ import (
 	"github.com/tandem-san/tandem/pidfile"
 )
 
+// RejoinWitness has the other members of the arbiter replace a witness whose
+// data is lost, and returns when they have.
+func RejoinWitness(ctx context.Context, w *ctlconf.Witness, log *slog.Logger) error {
+	return etcd.Rejoin(ctx, witnessMember(w, log))
+}
+
+func witnessMember(w *ctlconf.Witness, log *slog.Logger) etcd.Config {
+	return memberConfig(w.File, w.Cluster, w.Name, w.Arbiter, tlsFiles(w.Certificate, w.Key, w.CA), log)
+}
+
 // RunWitness is the third vote: a member of the arbiter that serves no disk.
 // It runs until ctx ends.
 func RunWitness(ctx context.Context, w *ctlconf.Witness, log *slog.Logger) error {
@@ -28,7 +38,7 @@ func RunWitness(ctx context.Context, w *ctlconf.Witness, log *slog.Logger) error
 	if got, want := credentials.Identity(), identity.OfWitness(w.Cluster, w.Name); got != want {
 		return w.Errorf(w.At("certificate"), "the certificate is of %v, expected one of %v", got, want)
 	}
-	member, err := etcd.Start(memberConfig(w.Cluster, w.Name, w.Arbiter, tlsFiles(w.Certificate, w.Key, w.CA), log))
+	member, err := etcd.Start(witnessMember(w, log))
 	if err != nil {
 		return fmt.Errorf("arbiter: %w", err)
 	}

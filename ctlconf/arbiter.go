@@ -2,6 +2,7 @@ package ctlconf
 
 import (
 	"net/netip"
+	"path"
 	"strings"
 )
 
@@ -73,6 +74,13 @@ type EtcdArbiter struct {
 	// Certificate, Key and CA are paths of PEM files, "" where not given; in
 	// the file they may be relative to it.
 	Certificate, Key, CA string
+}
+
+// FirstStart is the file, beside the configuration, that allows a member of the
+// embedded arbiter to start without data, once. 'tandem init' writes it and the
+// first start takes it away.
+func FirstStart(file, member string) string {
+	return path.Join(path.Dir(file), "first-start."+member)
 }
 
 // MaxMembers is how many members the embedded arbiter may have.

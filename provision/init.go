@@ -179,6 +179,7 @@ func (p *plan) memberFiles(ca *identity.Authority, m place, who identity.Identit
 		{filepath.Join(m.Dir, pair+".pem"), cert, publicMode},
 		{filepath.Join(m.Dir, pair+".key"), key, secretMode},
 		{filepath.Join(m.Dir, "ca.pem"), ca.Certificate(), publicMode},
+		{ctlconf.FirstStart(filepath.Join(m.Dir, conf), m.Name), []byte("This member may start without data, once: the file goes with the first start.\n"), secretMode},
 	}, nil
 }
 

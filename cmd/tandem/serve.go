@@ -16,6 +16,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	var path, socket string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a controller in the foreground",
@@ -31,6 +32,11 @@ it. SIGHUP reads the configuration again.`,
 			level := new(slog.LevelVar)
 			level.Set(logLevel(c))
 			log := newLog(level)
+			if replace {
+				if err := controller.Rejoin(cmd.Context(), c, log); err != nil {
+					return err
+				}
+			}
 			ctl, err := controller.New(c, controller.Options{Version: version, Socket: socket, Log: log})
 			if err != nil {
 				return err
@@ -55,6 +61,7 @@ it. SIGHUP reads the configuration again.`,
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration file")
+	cmd.Flags().BoolVar(&replace, "replace", false, "its arbiter data is lost: have the other members of the arbiter take it in anew, then start")
 	cmd.Flags().StringVar(&socket, "socket", "", "admin socket when the configuration names none (default "+controller.DefaultSocket+")")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 
 func witnessCommand() *cobra.Command {
 	var path string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "witness",
 		Short: "Run the witness, the third vote, in the foreground",
@@ -19,9 +20,16 @@ func witnessCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return controller.RunWitness(cmd.Context(), w, newLog(slog.LevelInfo))
+			log := newLog(slog.LevelInfo)
+			if replace {
+				if err := controller.RejoinWitness(cmd.Context(), w, log); err != nil {
+					return err
+				}
+			}
+			return controller.RunWitness(cmd.Context(), w, log)
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "/etc/tandem/witness.conf", "configuration file")
+	cmd.Flags().BoolVar(&replace, "replace", false, "its arbiter data is lost: have the other members of the arbiter take it in anew, then start")
 	return cmd
 }

@@ -153,6 +153,14 @@ func (c *Cluster) Restart(name string) {
 	c.run(name)
 }
 
+// Wipe removes the data of a stopped member.
+func (c *Cluster) Wipe(name string) {
+	c.t.Helper()
+	if err := os.RemoveAll(c.Config(name).DataDir); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // movedTo is a loopback address that no certificate bears.
 const movedTo = "127.0.0.2"
 

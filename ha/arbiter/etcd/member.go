@@ -82,6 +82,10 @@ type Config struct {
 	// DataDir is created when missing. It is this member's memory: it must
 	// not be lost, copied or shared.
 	DataDir string
+	// FirstStart is the name of a file that allows this member to start without
+	// data, once: it is removed then. When empty, a directory without data always
+	// counts as that of a first start, unless another member knows better.
+	FirstStart string
 	// Listen is the address for peers, IP:port; the one in Members when empty.
 	Listen string
 	// Members are the names and addresses (host:port) of all members, the
@@ -114,25 +118,40 @@ type Member struct {
 
 // Start starts the member and returns when it runs here; it does not wait for
 // others (see Ready). It fails with ErrInUse when a process has the data
-// directory open and with ErrDataLost when the others know the member but the
-// directory is empty.
+// directory open and with ErrDataLost when there is no data though this is not
+// the first start of the cluster, as far as can be known here and from others.
 func Start(cfg Config) (*Member, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	dir, err := openDataDir(cfg.DataDir, owner{Cluster: cfg.Cluster, Member: cfg.Self})
+	dir, err := openDataDir(cfg.DataDir, cfg.Cluster, cfg.Self)
 	if err != nil {
+		return nil, err
+	}
+	joins, err := cfg.mayStart(dir)
+	if err != nil {
+		dir.close()
 		return nil, err
 	}
 	cfg.Log = cfg.Log.With("member", cfg.Self)
 	m := &Member{cfg: cfg, dir: dir, done: make(chan struct{})}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	if m.etcd, err = embed.StartEtcd(cfg.embed(newZap(cfg.Log, &m.closing))); err != nil {
+	if m.etcd, err = embed.StartEtcd(cfg.embed(newZap(cfg.Log, &m.closing), joins)); err != nil {
 		m.stop()
 		dir.close()
 		return nil, cfg.explain(err)
 	}
+	if o := m.dir.owner; !o.Started || o.Replaced {
+		// Without a word of this a loss of the data is found out only when
+		// another member answers at the next start.
+		o.Started, o.Replaced = true, false
+		if err := m.dir.write(o); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
 	m.work.Go(m.keep)
+	m.work.Go(m.replaceLost)
 	m.work.Go(m.watchServer)
 	return m, nil
 }
@@ -215,7 +234,7 @@ func (c *Credentials) tlsInfo() transport.TLSInfo {
 func peerURL(addr string) url.URL { return url.URL{Scheme: "https", Host: addr} }
 
 // embed turns the Config into etcd's terms.
-func (cfg *Config) embed(log *zap.Logger) *embed.Config {
+func (cfg *Config) embed(log *zap.Logger, joins bool) *embed.Config {
 	e := embed.NewConfig()
 	e.Name = cfg.Self
 	e.Dir = cfg.DataDir
@@ -240,6 +259,9 @@ func (cfg *Config) embed(log *zap.Logger) *embed.Config {
 	e.InitialCluster = strings.Join(initial, ",")
 	e.InitialClusterToken = cfg.Cluster
 	e.ClusterState = embed.ClusterStateFlagNew
+	if joins {
+		e.ClusterState = embed.ClusterStateFlagExisting
+	}
 
 	e.TickMs = uint(heartbeat / time.Millisecond)
 	e.ElectionMs = uint(electionTimeout / time.Millisecond)
@@ -259,7 +281,7 @@ func (cfg *Config) embed(log *zap.Logger) *embed.Config {
 // explain names the cause of a failed start in the user's terms.
 func (cfg *Config) explain(err error) error {
 	if strings.Contains(err.Error(), "has already been bootstrapped") {
-		return fmt.Errorf("arbiter member %s, data directory %s: %w; restore the directory, or remove the member from the cluster and add it again",
+		return fmt.Errorf("arbiter member %s, data directory %s: %w. Restore it, or let the others take the member in anew: start it once with --replace",
 			cfg.Self, cfg.DataDir, ErrDataLost)
 	}
 	return fmt.Errorf("start arbiter member %s: %w", cfg.Self, err)
