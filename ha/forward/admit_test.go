@@ -517,6 +517,27 @@ func TestLosingTheLinkInTheMiddleOfMovesLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestDataInForACommandWhoseDataIsMovedHereBreaksTheProtocol(t *testing.T) {
+	c, w, _ := alone(t)
+	disk := &medium{Device: block.NewRamdisk(mib), entered: make(chan struct{}, 1)}
+	gate := disk.hold()
+	local := NewLocal(disk, 512)
+	p := newPort(t, c.Moving("far", 2, 7, local))
+	task := newTask(alice, read10(0, 8), nil, 4096)
+	p.submit(task)
+	deliver(c, ticketFrame(1, lun.Move{Blocks: 8}), nil)
+	<-disk.entered
+	deliver(c, link.Frame{Kind: kindComplete, Request: 1, Head: make([]byte, 9)}, make([]byte, 4096))
+	close(gate)
+	p.wait(t, task)
+	task.Release()
+	if w.resets == 0 {
+		t.Error("the link was not reset")
+	}
+	local.Close()
+	end(t, c, w)
+}
+
 func TestATicketForACommandThatHasEndedIsReturned(t *testing.T) {
 	c, w, _ := alone(t)
 	head, flags := appendTicket(nil, ticket{move: lun.Move{Blocks: 1, Write: true}, lease: time.Second})

@@ -228,6 +228,9 @@ func (p *peer) placeDataIn(f link.Frame, n int) ([]byte, error) {
 	if r == nil || r.task == nil {
 		return nil, nil
 	}
+	if r.moving { // the buffer would be nobody's when that has ended
+		return nil, fmt.Errorf("%w: data-in of request %d, whose data is moved here", errFrame, r.id)
+	}
 	if n > r.task.ExpectedIn || r.dataIn != nil {
 		return nil, fmt.Errorf("%w: %d bytes of data-in, expected are %d", errFrame, n, r.task.ExpectedIn)
 	}
