@@ -66,7 +66,7 @@ func newCluster(o Options) (*cluster, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	c.witness = &process{name: "witness", path: o.Binary, args: []string{"witness", "-c", c.setup.Witness.Config}}
+	c.witness = &process{name: "witness", path: o.Binary, args: []string{"witness", "-c", c.setup.Witnesses[0].Config}}
 	for _, s := range c.setup.Controllers {
 		c.controllers = append(c.controllers, &controller{
 			process: &process{name: "controller " + strconv.Itoa(int(s.ID)), path: o.Binary, args: []string{"serve", "-c", s.Config}},

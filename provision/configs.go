@@ -3,6 +3,7 @@ package provision
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -37,10 +38,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"word": wo
 {{- define "arbiter"}}	arbiter embedded {
 		data {{word .Self.Data}}
 		listen {{.Self.Arbiter}}
-{{- range .Nodes}}
+{{- range .Members}}
 		member {{.Name}} {{.Arbiter}}
 {{- end}}
-		member {{.Witness.Name}} {{.Witness.Arbiter}}
 	}
 {{- end}}
 
@@ -49,7 +49,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"word": wo
 # ha. Check changes with: tandem check -c THIS-FILE
 {{- if .Loopback}}
 #
-# Everything runs on this machine, for trying out: the two controllers share
+# Everything runs on this machine, for trying out: the controllers share
 # its disk and its fate.
 {{- else}}
 #
@@ -113,6 +113,9 @@ lun {{.Name}} {
 {{- end}}
 	option shared on
 	option fence {{word .Fence}}
+{{- if .Home}}
+	option ha_role {{if eq .Home $.Self.ID}}primary{{else}}secondary{{end}}
+{{- end}}
 }
 {{end}}
 target {{word .Target}} {
@@ -125,7 +128,7 @@ target {{word .Target}} {
 {{end}}
 
 {{- define "witness.conf" -}}
-# Witness of cluster {{.Cluster}}: it has the deciding vote and serves no disk.
+# Witness of cluster {{.Cluster}}: it has a vote and serves no disk.
 {{- if not .Loopback}}
 #
 # What to do next:
@@ -151,16 +154,15 @@ witness {
 type view struct {
 	*plan
 	Self    place
-	Nodes   []place
+	Members []place // of the arbiter
 	Peers   []place
-	Witness place
 	PIDFile string
 	Primary bool
 }
 
 // config writes the configuration of one member.
 func (p *plan) config(name string, self place) ([]byte, error) {
-	v := view{plan: p, Self: self, Nodes: p.nodes, Witness: p.witness, PIDFile: p.pidFile(self), Primary: true}
+	v := view{plan: p, Self: self, Members: slices.Concat(p.nodes, p.witnesses), PIDFile: p.pidFile(self), Primary: true}
 	for _, n := range p.nodes {
 		if n.ID == self.ID {
 			continue

@@ -21,8 +21,9 @@ type Result struct {
 	Target string
 	// Controllers in the order of Options.Nodes.
 	Controllers []Controller
-	Witness     Witness
-	// Commands start the cluster: the witness, then each controller.
+	// Witnesses in the order of Options.Witnesses.
+	Witnesses []Witness
+	// Commands start the cluster: the witnesses, then each controller.
 	Commands []Command
 	// Warnings are those of the configurations, each once.
 	Warnings []string
@@ -40,7 +41,7 @@ type Controller struct {
 	PIDFile, Socket string
 }
 
-// Witness is the witness of a Result.
+// Witness is a witness of a Result.
 type Witness struct {
 	Config  string
 	Arbiter netip.AddrPort
@@ -117,7 +118,9 @@ func (p *plan) dirs() ([]string, error) {
 	for _, n := range p.nodes {
 		names = append(names, n.Name)
 	}
-	names = append(names, p.witness.Name)
+	for _, w := range p.witnesses {
+		names = append(names, w.Name)
+	}
 	if p.Loopback {
 		names = append(names, "run")
 	}
@@ -156,12 +159,18 @@ func (p *plan) files(r *Result) ([]content, error) {
 		}
 		files = append(files, own...)
 	}
-	own, err := p.memberFiles(ca, p.witness, identity.OfWitness(p.Cluster, p.witness.Name), "witness", "witness.conf")
-	if err != nil {
-		return nil, err
+	for _, w := range p.witnesses {
+		own, err := p.memberFiles(ca, w, identity.OfWitness(p.Cluster, w.Name), "witness", "witness.conf")
+		if err != nil {
+			return nil, err
+		}
+		_, found := ctlconf.ParseWitness(own[0].path, own[0].data)
+		if err := r.judge(found); err != nil {
+			return nil, err
+		}
+		files = append(files, own...)
 	}
-	_, found := ctlconf.ParseWitness(own[0].path, own[0].data)
-	return append(files, own...), r.judge(found)
+	return files, nil
 }
 
 // memberFiles makes the files of one member, its configuration first.
@@ -203,11 +212,11 @@ func (r *Result) judge(found ctlconf.Diagnostics) error {
 
 // result is what will have been written.
 func (p *plan) result() *Result {
-	r := &Result{
-		Target:  p.Target,
-		Witness: Witness{filepath.Join(p.witness.Dir, "witness.conf"), p.witness.Arbiter, p.pidFile(p.witness)},
+	r := &Result{Target: p.Target}
+	for _, w := range p.witnesses {
+		r.Witnesses = append(r.Witnesses, Witness{filepath.Join(w.Dir, "witness.conf"), w.Arbiter, p.pidFile(w)})
+		r.Commands = append(r.Commands, p.command(w, "witness", "witness.conf"))
 	}
-	r.Commands = append(r.Commands, p.command(p.witness, "witness", "witness.conf"))
 	for _, n := range p.nodes {
 		r.Controllers = append(r.Controllers, Controller{
 			ID: n.ID, Config: filepath.Join(n.Dir, "ctl.conf"),

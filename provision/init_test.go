@@ -29,11 +29,11 @@ func loopback(t *testing.T) Options {
 func machines(t *testing.T) Options {
 	t.Helper()
 	return Options{
-		Dir:     filepath.Join(t.TempDir(), "out"),
-		Cluster: "beast",
-		Nodes:   []Node{{1, netip.MustParseAddr("192.168.10.101")}, {2, netip.MustParseAddr("192.168.10.102")}},
-		Witness: netip.MustParseAddr("192.168.10.103"),
-		LUNs:    []LUN{{Name: "data", Path: "/srv/data.img", Size: 10 << 30}},
+		Dir:       filepath.Join(t.TempDir(), "out"),
+		Cluster:   "beast",
+		Nodes:     []Node{{1, netip.MustParseAddr("192.168.10.101")}, {2, netip.MustParseAddr("192.168.10.102")}},
+		Witnesses: []netip.Addr{netip.MustParseAddr("192.168.10.103")},
+		LUNs:      []LUN{{Name: "data", Path: "/srv/data.img", Size: 10 << 30}},
 	}
 }
 
@@ -46,7 +46,7 @@ func mustInit(t *testing.T, o Options) *Result {
 	return r
 }
 
-// load reads what Init has written for controllers and witness.
+// load reads what Init has written for controllers and the first witness.
 func load(t *testing.T, r *Result) ([]*ctlconf.Config, *ctlconf.Witness) {
 	t.Helper()
 	var configs []*ctlconf.Config
@@ -57,7 +57,7 @@ func load(t *testing.T, r *Result) ([]*ctlconf.Config, *ctlconf.Witness) {
 		}
 		configs = append(configs, c)
 	}
-	w, d := ctlconf.ParseWitness(r.Witness.Config, read(t, r.Witness.Config))
+	w, d := ctlconf.ParseWitness(r.Witnesses[0].Config, read(t, r.Witnesses[0].Config))
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -155,14 +155,54 @@ func TestLoopbackKeepsEverythingInTheDirectory(t *testing.T) {
 			seen[a] = true
 		}
 	}
-	if r.Witness.Arbiter != w.Arbiter.Listen || seen[w.Arbiter.Listen] || r.Witness.PIDFile != w.PIDFile || w.PIDFile != filepath.Join(o.Dir, "run", "w.pid") {
-		t.Errorf("witness %+v, written %+v", r.Witness, w)
+	if got := r.Witnesses[0]; got.Arbiter != w.Arbiter.Listen || seen[w.Arbiter.Listen] || got.PIDFile != w.PIDFile || w.PIDFile != filepath.Join(o.Dir, "run", "w.pid") {
+		t.Errorf("witness %+v, written %+v", got, w)
 	}
 	if len(r.Warnings) > 0 {
 		t.Errorf("warnings %v", r.Warnings)
 	}
 	if r.Target != "iqn.2026-01.san.tandem:tandem" || configs[0].Target(r.Target) == nil {
 		t.Errorf("target %s", r.Target)
+	}
+}
+
+func TestControllersAndWitnessesAreAnOddNumberOfMembers(t *testing.T) {
+	for nodes := 2; nodes <= 8; nodes++ {
+		o := loopback(t)
+		for id := range nodes {
+			o.Nodes = append(o.Nodes, Node{ID: uint8(id + 1)})
+		}
+		o.LUNs = append(o.LUNs, LUN{Name: "more", Path: "/srv/more.img", Size: 1 << 20, Home: uint8(nodes)})
+		r := mustInit(t, o)
+		if len(r.Warnings) > 0 {
+			t.Errorf("%d controllers: %q", nodes, r.Warnings)
+		}
+		configs, _ := load(t, r)
+		for i, c := range configs {
+			if members := len(c.HA.Arbiter.Embedded.Members); members != nodes+len(r.Witnesses) || members%2 == 0 || len(c.HA.Peers) != nodes-1 {
+				t.Errorf("controller %d of %d: %d members with %d witnesses, %d peers", i+1, nodes, members, len(r.Witnesses), len(c.HA.Peers))
+			}
+			for lun, home := range map[string]int{"data": 1, "more": nodes} {
+				if is := c.LUN(lun).Options.Role == ctlconf.RolePrimary; is != (i+1 == home) {
+					t.Errorf("controller %d of %d is the home of %s: %v", i+1, nodes, lun, is)
+				}
+			}
+		}
+	}
+}
+
+func TestWithOneWitnessThreeControllersAreWarnedOf(t *testing.T) {
+	o := machines(t)
+	o.Nodes = append(o.Nodes, Node{3, netip.MustParseAddr("192.168.10.104")})
+	if got := strings.Join(mustInit(t, o).Warnings, "\n"); !strings.Contains(got, "arbiter has 4 members, expected an odd number") {
+		t.Errorf("warnings %q", got)
+	}
+	for _, witnesses := range [][]netip.Addr{nil, append(o.Witnesses, netip.MustParseAddr("192.168.10.105"))} {
+		o.Dir, o.Witnesses = filepath.Join(t.TempDir(), "out"), witnesses
+		r := mustInit(t, o)
+		if got := strings.Join(r.Warnings, "\n"); strings.Contains(got, "members") || len(r.Witnesses) != len(witnesses) {
+			t.Errorf("%d witnesses, %d asked for: warnings %q", len(r.Witnesses), len(witnesses), got)
+		}
 	}
 }
 
@@ -368,11 +408,15 @@ func TestWhatCannotBecomeAClusterIsRefusedAndNothingIsWritten(t *testing.T) {
 	}{
 		"no directory":          {func(o *Options) { o.Dir = "" }, "no directory"},
 		"one node":              {func(o *Options) { o.Nodes = o.Nodes[:1] }, "1 nodes, expected 2 to 8"},
-		"no witness":            {func(o *Options) { o.Witness = netip.Addr{} }, "no witness"},
+		"no witness":            {func(o *Options) { o.Witnesses = nil }, "no witness"},
 		"no lun":                {func(o *Options) { o.LUNs = nil }, "no lun"},
 		"one id twice":          {func(o *Options) { o.Nodes[1].ID = 1 }, "node 1 is given twice"},
 		"one address twice":     {func(o *Options) { o.Nodes[1].Address = o.Nodes[0].Address }, "node 1 and node 2 have the address"},
-		"witness on a node":     {func(o *Options) { o.Witness = o.Nodes[0].Address }, "the witness and node 1 have the address"},
+		"witness on a node":     {func(o *Options) { o.Witnesses[0] = o.Nodes[0].Address }, "witness w and node 1 have the address"},
+		"both witnesses on one": {func(o *Options) { o.Witnesses = append(o.Witnesses, o.Witnesses[0]) }, "witness w and witness w2 have the address"},
+		"three witnesses":       {func(o *Options) { o.Witnesses = make([]netip.Addr, 3) }, "3 witnesses, expected at most 2"},
+		"nine nodes":            {func(o *Options) { o.Nodes = make([]Node, 9) }, "9 nodes, expected 2 to 8"},
+		"home of nobody":        {func(o *Options) { o.LUNs[0].Home = 3 }, "lun data has its home at controller 3"},
 		"one lun twice":         {func(o *Options) { o.LUNs = append(o.LUNs, o.LUNs[0]) }, "lun data is given twice"},
 		"one path twice":        {func(o *Options) { o.LUNs = append(o.LUNs, LUN{Name: "b", Path: o.LUNs[0].Path}) }, "path of lun"},
 		"lun with a bad name":   {func(o *Options) { o.LUNs[0].Name = "a b" }, "expected a name"},
@@ -382,7 +426,7 @@ func TestWhatCannotBecomeAClusterIsRefusedAndNothingIsWritten(t *testing.T) {
 		"target with a section": {func(o *Options) { o.Target = "iqn.2026-01.com.example:a { }" }, "holds ' '"},
 		"mode that is none":     {func(o *Options) { o.Mode = "3" }, `mode "3"`},
 		"fence that is none":    {func(o *Options) { o.LUNs[0].Fence = "moat" }, "option fence"},
-		"loopback elsewhere":    {func(o *Options) { o.Loopback, o.Witness = true, netip.Addr{} }, "node 1 at 192.168.10.101 with loopback"},
+		"loopback elsewhere":    {func(o *Options) { o.Loopback, o.Witnesses = true, nil }, "node 1 at 192.168.10.101 with loopback"},
 		"file in the way":       {func(o *Options) { o.Dir = "/dev/null/out" }, "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -423,7 +467,7 @@ func TestAProcessFenceFindsThePIDFile(t *testing.T) {
 func TestIPv6ClustersParse(t *testing.T) {
 	o := machines(t)
 	o.Nodes = []Node{{1, netip.MustParseAddr("2001:db8::1")}, {2, netip.MustParseAddr("2001:db8::2")}}
-	o.Witness = netip.MustParseAddr("2001:db8::3")
+	o.Witnesses = []netip.Addr{netip.MustParseAddr("2001:db8::3")}
 	r := mustInit(t, o)
 	load(t, r)
 	if got := r.Commands[1].Copy; !strings.HasSuffix(got, " [2001:db8::1]:/etc/tandem") {

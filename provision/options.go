@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,14 +38,20 @@ type Options struct {
 	// Nodes are the controllers, 2 to 8. With Loopback their addresses are
 	// left out, and without any they are 1 and 2.
 	Nodes []Node
-	// Witness is where the witness runs; left out with Loopback.
-	Witness netip.Addr
+	// Witnesses are where the witnesses run, MaxWitnesses at most; left out with
+	// Loopback. Controllers and witnesses are the members of the arbiter, of which
+	// an odd number is right. An even number of controllers needs one.
+	Witnesses []netip.Addr
 	// LUNs are the logical units, at least one, numbered from 0 in this order.
 	LUNs []LUN
 	// Loopback puts everybody on 127.0.0.1, with ports that are free now, a
 	// fence that kills the other process, and all data inside Dir.
 	Loopback bool
 }
+
+// MaxWitnesses is how many witnesses a cluster may have: with more the arbiter
+// would lose no less.
+const MaxWitnesses = 2
 
 // Node is a controller.
 type Node struct {
@@ -93,9 +100,12 @@ type LUN struct {
 	// Fence as in option fence; "" for the default, which is none, or with
 	// Loopback the process.
 	Fence string
+	// Home is the id of the controller that makes the first grant and takes the
+	// logical unit back where that is asked for; 0 for the lowest.
+	Home uint8
 }
 
-// ParseLUN reads NAME=PATH[,size=SIZE][,blocksize=SIZE][,serial=TEXT][,fence=FENCE],
+// ParseLUN reads NAME=PATH[,size=SIZE][,blocksize=SIZE][,serial=TEXT][,home=ID][,fence=FENCE],
 // such as data=/srv/data.img,size=10G. A fence comes last, as it may hold
 // commas.
 func ParseLUN(s string) (LUN, error) {
@@ -147,13 +157,19 @@ func (l *LUN) set(field string) (err error) {
 		l.BlockSize = uint32(n)
 	case "serial":
 		l.Serial = value
+	case "home":
+		n, err := strconv.ParseUint(value, 10, 8)
+		if err != nil || n < 1 || n > ctlconf.MaxNodeID {
+			return fmt.Errorf("home %q, expected the id of a controller, 1 to %d", value, ctlconf.MaxNodeID)
+		}
+		l.Home = uint8(n)
 	case "fence":
 		if _, err := ctlconf.ParseFence(value); err != nil {
 			return fmt.Errorf("fence: %w", err)
 		}
 		l.Fence = value
 	default:
-		return fmt.Errorf("unknown %q, expected size=, blocksize=, serial= or fence=", key)
+		return fmt.Errorf("unknown %q, expected size=, blocksize=, serial=, home= or fence=", key)
 	}
 	return nil
 }
@@ -180,8 +196,11 @@ func (o Options) complete() (Options, error) {
 	if len(o.Nodes) < 2 || len(o.Nodes) > ctlconf.MaxNodeID {
 		return o, fmt.Errorf("%d nodes, expected 2 to %d", len(o.Nodes), ctlconf.MaxNodeID)
 	}
-	if !o.Witness.IsValid() {
-		return o, errors.New("no witness given, expected the address of a third machine")
+	if len(o.Witnesses) == 0 && len(o.Nodes)%2 == 0 {
+		return o, errors.New("no witness given, expected the address of a machine that is no controller")
+	}
+	if len(o.Witnesses) > MaxWitnesses {
+		return o, fmt.Errorf("%d witnesses, expected at most %d", len(o.Witnesses), MaxWitnesses)
 	}
 	if len(o.LUNs) == 0 {
 		return o, errors.New("no lun given, expected at least one")
@@ -189,13 +208,15 @@ func (o Options) complete() (Options, error) {
 	return o, o.checkDistinct()
 }
 
-// loopback puts everybody on 127.0.0.1.
+// loopback puts everybody on 127.0.0.1, with as many witnesses as make the
+// number of members odd.
 func (o *Options) loopback() error {
 	here := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if o.Witness.IsValid() && o.Witness != here {
-		return fmt.Errorf("witness %s with loopback, expected no address", o.Witness)
+	for _, w := range o.Witnesses {
+		if w != here {
+			return fmt.Errorf("witness %s with loopback, expected no address", w)
+		}
 	}
-	o.Witness = here
 	nodes := o.Nodes
 	if len(nodes) == 0 {
 		nodes = []Node{{ID: 1}, {ID: 2}}
@@ -207,14 +228,23 @@ func (o *Options) loopback() error {
 		}
 		o.Nodes = append(o.Nodes, Node{n.ID, here})
 	}
+	if len(o.Witnesses) == 0 {
+		o.Witnesses = slices.Repeat([]netip.Addr{here}, 1+len(nodes)%2)
+	}
 	return nil
 }
 
 func (o *Options) checkDistinct() error {
 	ids := make(map[uint8]bool)
 	hosts := map[netip.Addr]string{}
-	if !o.Loopback {
-		hosts[o.Witness] = "the witness"
+	for i, w := range o.Witnesses {
+		if o.Loopback {
+			continue
+		}
+		if other, taken := hosts[w]; taken {
+			return fmt.Errorf("%s and witness %s have the address %s, expected a machine for each", other, witnessName(i), w)
+		}
+		hosts[w] = "witness " + witnessName(i)
 	}
 	for _, n := range o.Nodes {
 		who := fmt.Sprintf("node %d", n.ID)
@@ -239,6 +269,9 @@ func (o *Options) checkDistinct() error {
 			return fmt.Errorf("lun %s is given twice, expected names that differ", l.Name)
 		}
 		names[l.Name] = true
+		if l.Home != 0 && !ids[l.Home] {
+			return fmt.Errorf("lun %s has its home at controller %d, expected the id of a node", l.Name, l.Home)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ func TestLUNsAreReadFromOneArgument(t *testing.T) {
 		"data=/srv/data.img":                                         {Name: "data", Path: "/srv/data.img"},
 		"data=/srv/data.img,size=10G":                                {Name: "data", Path: "/srv/data.img", Size: 10 << 30},
 		"a=b=c,size=1M,blocksize=4096,serial=S1,fence=exec /off a,b": {Name: "a", Path: "b=c", Size: 1 << 20, BlockSize: 4096, Serial: "S1", Fence: "exec /off a,b"},
+		"data=/srv/data.img,home=8":                                  {Name: "data", Path: "/srv/data.img", Home: 8},
 	} {
 		if got, err := ParseLUN(s); err != nil || got != want {
 			t.Errorf("%s is %+v, %v, expected %+v", s, got, err, want)
@@ -27,6 +28,8 @@ func TestLUNsAreReadFromOneArgument(t *testing.T) {
 		"data=/srv,size=0":        "expected a number of bytes",
 		"data=/srv,blocksize=8K":  "expected 512 or 4096",
 		"data=/srv,fence=process": "fence: process, expected the path of a pid file",
+		"data=/srv,home=9":        `home "9", expected the id of a controller, 1 to 8`,
+		"data=/srv,home=a":        `home "a", expected the id`,
 		"data=/srv,colour=red":    `unknown "colour"`,
 		"data=/srv,":              "",
 	} {

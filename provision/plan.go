@@ -13,14 +13,14 @@ import (
 // plan is the cluster to be, with every address and path decided.
 type plan struct {
 	Options
-	abs     string // Dir, absolute
-	nodes   []place
-	witness place
+	abs       string // Dir, absolute
+	nodes     []place
+	witnesses []place
 }
 
 // place is where one member lives.
 type place struct {
-	Name    string // id of a controller, or "w"
+	Name    string // id of a controller, or name of a witness
 	ID      uint8  // of a controller
 	Dir     string // directory as the user named it
 	Portal  netip.AddrPort
@@ -32,8 +32,13 @@ type place struct {
 	Socket  string // "" for the default
 }
 
-// witnessName is the name of the one witness.
-const witnessName = "w"
+// witnessName names the witnesses: w, w2.
+func witnessName(i int) string {
+	if i == 0 {
+		return "w"
+	}
+	return "w" + strconv.Itoa(i+1)
+}
 
 func newPlan(o Options) (*plan, error) {
 	abs, err := filepath.Abs(o.Dir)
@@ -52,7 +57,9 @@ func newPlan(o Options) (*plan, error) {
 		m.Link = netip.AddrPortFrom(n.Address, ctlconf.LinkPort)
 		p.nodes = append(p.nodes, m)
 	}
-	p.witness = p.member(witnessName, o.Witness)
+	for i, w := range o.Witnesses {
+		p.witnesses = append(p.witnesses, p.member(witnessName(i), w))
+	}
 	if !o.Loopback {
 		return p, nil
 	}
@@ -66,8 +73,13 @@ func newPlan(o Options) (*plan, error) {
 			}
 		}
 	}
-	p.witness.Arbiter, err = free.next(o.Witness)
-	return p, err
+	for i := range p.witnesses {
+		m := &p.witnesses[i]
+		if m.Arbiter, err = free.next(m.Arbiter.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // member places what controllers and witnesses have in common.

@@ -11,8 +11,7 @@ import (
 
 func initCommand() *cobra.Command {
 	var o provision.Options
-	var nodes, luns []string
-	var witness string
+	var nodes, luns, witnesses []string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write all that a new cluster needs: configurations and certificates",
@@ -21,7 +20,7 @@ func initCommand() *cobra.Command {
   tandem init --dir out --loopback --lun data=/tmp/data.img,size=1G`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := parseInit(&o, nodes, luns, witness); err != nil {
+			if err := parseInit(&o, nodes, luns, witnesses); err != nil {
 				return err
 			}
 			r, err := provision.Init(o)
@@ -35,8 +34,8 @@ func initCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.Dir, "dir", "", "directory to write into; what is there already is not touched")
 	f.StringArrayVar(&nodes, "node", nil, "a controller: ID=ADDRESS")
-	f.StringVar(&witness, "witness", "", "address of the witness")
-	f.StringArrayVar(&luns, "lun", nil, "a logical unit: NAME=PATH[,size=SIZE][,blocksize=SIZE][,serial=TEXT][,fence=FENCE]")
+	f.StringArrayVar(&witnesses, "witness", nil, "address of a witness; a second one where the number of controllers is odd")
+	f.StringArrayVar(&luns, "lun", nil, "a logical unit: NAME=PATH[,size=SIZE][,blocksize=SIZE][,serial=TEXT][,home=ID][,fence=FENCE]")
 	f.StringVar(&o.Cluster, "cluster", "", `name of the cluster (default "tandem")`)
 	f.StringVar(&o.Target, "target", "", "iSCSI name of the target (default iqn.2026-01.san.tandem: and the cluster)")
 	f.StringVar(&o.Mode, "mode", "", `mode of the cluster: active-active-forward, active-active or active-standby (default "active-active-forward")`)
@@ -50,7 +49,7 @@ func initCommand() *cobra.Command {
 }
 
 // parseInit reads the flags that have a form of their own.
-func parseInit(o *provision.Options, nodes, luns []string, witness string) error {
+func parseInit(o *provision.Options, nodes, luns, witnesses []string) error {
 	for _, s := range nodes {
 		n, err := provision.ParseNode(s)
 		if err != nil {
@@ -65,12 +64,12 @@ func parseInit(o *provision.Options, nodes, luns []string, witness string) error
 		}
 		o.LUNs = append(o.LUNs, l)
 	}
-	if witness != "" {
-		a, err := provision.ParseAddress(witness)
+	for _, s := range witnesses {
+		a, err := provision.ParseAddress(s)
 		if err != nil {
 			return fmt.Errorf("--witness: %w", err)
 		}
-		o.Witness = a
+		o.Witnesses = append(o.Witnesses, a)
 	}
 	return nil
 }

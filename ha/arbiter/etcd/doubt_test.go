@@ -9,7 +9,6 @@ import (
 
 	"github.com/tandem-san/tandem/ha/arbiter"
 	"github.com/tandem-san/tandem/ha/arbiter/arbitertest"
-	"github.com/tandem-san/tandem/ha/arbiter/etcd"
 )
 
 // TestAfterSettleNoEarlierChangeCanBeApplied holds a transaction back, as a
@@ -66,7 +65,7 @@ func TestAChangeLostWithTheMajorityIsSettledForGood(t *testing.T) {
 	s, other := c.StoreAt("w", 1), c.StoreAt("w", 2)
 	epoch := uint64(0)
 	for round := range 3 {
-		eventually(t, "w leads", func() bool { return leader(t, s) == etcd.Witness })
+		eventually(t, "w leads", func() bool { return leader(t, s) == "w" })
 		lost, err := s.HoldBack(within(t), []arbiter.Change{{LUN: "a", From: epoch, To: grant(epoch+1, 1, 1)}})
 		if err != nil {
 			t.Fatal(err)
@@ -204,12 +203,12 @@ func TestTheLeaseOutlivesWhatHoldPromised(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		if loseLeader {
-			eventually(t, "w leads", func() bool { return leader(t, s) == etcd.Witness })
+			eventually(t, "w leads", func() bool { return leader(t, s) == "w" })
 			var err error
 			if until, err = s.Hold(within(t)); err != nil {
 				t.Fatal(err)
 			}
-			c.Stop(etcd.Witness)
+			c.Stop("w")
 		}
 		takeover := arbiter.Change{LUN: "a", From: uint64(e), To: grant(uint64(e)+1, 2, 2), Lapsed: 1}
 		eventually(t, "node 2 takes over", func() bool { return change(t, other, takeover).Equal(takeover.To) })

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
@@ -10,10 +11,12 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 )
 
-// Witness is the name of the member that serves no data. It asks for the
-// leadership whenever another member has it: then losing a controller does
-// not cost an election.
-const Witness = "w"
+// isWitness reports whether a member serves no data: its name is not the id of a
+// controller. A witness asks for the leadership whenever a controller has it:
+// then losing a controller does not cost an election.
+func isWitness(name string) bool {
+	return strings.Trim(name, "0123456789") != ""
+}
 
 // keepInterval is how often the member looks after itself.
 const keepInterval = time.Second
@@ -35,7 +38,7 @@ func (m *Member) keep() {
 		}
 		leader = m.tellLeader(leader)
 		m.recordAddress(ctx, c)
-		if m.cfg.Self == Witness {
+		if isWitness(m.cfg.Self) {
 			m.lead(ctx, c)
 		}
 	}
@@ -72,14 +75,14 @@ func (m *Member) recordAddress(ctx context.Context, c *clientv3.Client) {
 	}
 }
 
-// lead asks the leader to hand over to this member. A transfer stops writes
+// lead asks a leader that is a controller to hand over to this member. A transfer stops writes
 // until it is done or has timed out, so this member asks only when a
 // linearizable read has shown that the leader hears it and that it is up to
 // date.
 func (m *Member) lead(ctx context.Context, c *clientv3.Client) {
 	s := m.etcd.Server
 	leader := s.Lead()
-	if leader == 0 || leader == uint64(s.MemberID()) {
+	if p := s.Cluster().Member(types.ID(leader)); p == nil || isWitness(p.Name) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, electionTimeout)

@@ -47,14 +47,40 @@ func TestTheWitnessTakesTheLeadershipBack(t *testing.T) {
 	t.Parallel()
 	c := arbitertest.Start(t, "1", "2", "w")
 	s := c.StoreAt("1", 1)
-	eventually(t, "the witness leads", func() bool { return leader(t, s) == etcd.Witness })
-	c.Stop(etcd.Witness)
+	eventually(t, "the witness leads", func() bool { return leader(t, s) == "w" })
+	c.Stop("w")
 	eventually(t, "another leads", func() bool { l := leader(t, s); return l == "1" || l == "2" })
 	change(t, s, arbiter.Change{LUN: "a", To: grant(1, 1, 1)})
-	c.Restart(etcd.Witness)
-	eventually(t, "the witness leads again", func() bool { return leader(t, s) == etcd.Witness })
+	c.Restart("w")
+	eventually(t, "the witness leads again", func() bool { return leader(t, s) == "w" })
 	if got := change(t, s, arbiter.Change{LUN: "a", From: 1, To: grant(2, 1, 1)}); got.Epoch != 2 {
 		t.Errorf("after the move: %v", got)
+	}
+}
+
+// Five members, two of them witnesses: the leadership stays with either.
+func TestOneOfTwoWitnessesLeadsAndTheOtherLeavesItThere(t *testing.T) {
+	t.Parallel()
+	c := arbitertest.Start(t, "1", "2", "3", "w", "w2")
+	s := c.StoreAt("1", 1)
+	led := func() string { return leader(t, s) }
+	eventually(t, "a witness leads", func() bool { return led() == "w" || led() == "w2" })
+	first := led()
+	other := map[string]string{"w": "w2", "w2": "w"}[first]
+	c.Stop(first)
+	eventually(t, "the other witness leads", func() bool { return led() == other })
+	c.Restart(first)
+	c.Ready()
+	before, err := s.Status(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each witness looks after its place once a second.
+	for range 30 {
+		time.Sleep(100 * time.Millisecond)
+		if st, err := s.Status(within(t)); err != nil || st.Leader != other || st.Term != before.Term {
+			t.Fatalf("the leadership moved: %+v, %v, was with %s in term %d", st, err, other, before.Term)
+		}
 	}
 }
 
