@@ -2,6 +2,7 @@ package initiator
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -70,6 +71,9 @@ type Config struct {
 	// session; default 5 s.
 	AbortTimeout time.Duration
 
+	// Dial, when set, makes the TCP connection instead of a net.Dialer: through
+	// another network namespace, say. It must end when its context does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// OnAsync, when set, is told of asynchronous messages the session has no
 	// use for itself. It must not wait for anything.
 	OnAsync func(AsyncEvent)
@@ -117,6 +121,9 @@ func (c Config) withDefaults() (Config, error) {
 	setDuration(&c.PingInterval, defaultPing)
 	setDuration(&c.PingTimeout, defaultPing)
 	setDuration(&c.AbortTimeout, defaultPing)
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
 	if c.ISID == (iscsi.ISID{}) {
 		c.ISID = RandomISID()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/tandem-san/tandem/iscsi"
@@ -42,8 +41,7 @@ func connect(ctx context.Context, cfg Config, sessionType string) (*login, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.LoginTimeout)
 	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address)
+	conn, err := cfg.Dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to portal %s: %w", cfg.Portal, err)
 	}

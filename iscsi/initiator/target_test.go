@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -102,6 +103,19 @@ func login(t *testing.T, cfg initiator.Config) *initiator.LogicalUnit {
 	}
 	t.Fatal("the unit attentions do not end")
 	return nil
+}
+
+func TestTheConnectionIsMadeByTheDialerOfTheConfiguration(t *testing.T) {
+	portal := serve(t, open)
+	cfg := client("192.0.2.1:3260")
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if network != "tcp" || address != "192.0.2.1:3260" {
+			t.Errorf("asked for %s %s", network, address)
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, network, portal)
+	}
+	login(t, cfg)
 }
 
 // What is written is read back, by many tasks at once, in every size and under
