@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type cluster struct {
 	setup       *provision.Result
 	witness     *process
 	controllers []*controller
+	link        []*relay // where each controller dials the other; only to be cut
 }
 
 // controller is one of the two.
@@ -67,6 +69,11 @@ func newCluster(o Options) (*cluster, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	c.witness = &process{name: "witness", path: o.Binary, args: []string{"witness", "-c", c.setup.Witnesses[0].Config}}
+	if o.Fault == CutLink {
+		if err := c.relayLink(); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
 	for _, s := range c.setup.Controllers {
 		c.controllers = append(c.controllers, &controller{
 			process: &process{name: "controller " + strconv.Itoa(int(s.ID)), path: o.Binary, args: []string{"serve", "-c", s.Config}},
@@ -106,6 +113,46 @@ func (c *cluster) start(ctx context.Context) error {
 	}
 }
 
+// relayLink has the controllers reach each other through relays, which can be
+// cut.
+func (c *cluster) relayLink() error {
+	for i, s := range c.setup.Controllers {
+		peer := c.setup.Controllers[1-i].Link.String()
+		r, err := newRelay(peer)
+		if err != nil {
+			return err
+		}
+		c.link = append(c.link, r)
+		text, err := os.ReadFile(s.Config)
+		if err != nil {
+			return fmt.Errorf("relay the link: %w", err)
+		}
+		text = bytes.Replace(text, []byte(" "+peer+"\n"), []byte(" "+r.address()+"\n"), 1)
+		if err := os.WriteFile(s.Config, text, 0o600); err != nil {
+			return fmt.Errorf("relay the link: %w", err)
+		}
+	}
+	return nil
+}
+
+// cutLink makes the link silent, or whole again.
+func (c *cluster) cutLink(silent bool) {
+	for _, r := range c.link {
+		r.cut(silent)
+	}
+}
+
+// member finds the process of a member of the arbiter by name: the witness when
+// it is no controller's.
+func (c *cluster) member(name string) *process {
+	for _, x := range c.controllers {
+		if strconv.Itoa(x.id) == name {
+			return x.process
+		}
+	}
+	return c.witness
+}
+
 func (c *cluster) processes() []*process {
 	all := []*process{c.witness}
 	for _, x := range c.controllers {
@@ -129,6 +176,9 @@ func (c *cluster) close() error {
 	c.witness.wait(leaveTime)
 	for _, p := range c.processes() {
 		p.kill()
+	}
+	for _, r := range c.link {
+		r.close()
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove what the demonstration left: %w", err)

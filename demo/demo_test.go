@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,10 +94,14 @@ func processes(t *testing.T, dir string) (found []string) {
 }
 
 func TestEveryFaultIsSurvived(t *testing.T) {
-	for mode, faults := range map[int][]demo.Fault{2: demo.Faults, 0: {demo.KillPrimary, demo.Handover}} {
+	for mode, faults := range map[int][]demo.Fault{
+		2: {demo.KillPrimary, demo.CutLink, demo.Terminate, demo.NoFault},
+		1: {demo.KillSecondary},
+		0: {demo.Handover},
+	} {
 		for _, fault := range faults {
 			t.Run(fmt.Sprintf("%s in mode %d", fault, mode), func(t *testing.T) {
-				r, out, err := carryOut(t, t.Context(), demo.Options{Fault: fault, Mode: mode, Duration: 4 * time.Second})
+				r, out, err := carryOut(t, t.Context(), demo.Options{Fault: fault, Mode: mode, Duration: 3 * time.Second})
 				t.Log("\n" + out)
 				if err != nil {
 					t.Fatal(err)
@@ -109,6 +114,26 @@ func TestEveryFaultIsSurvived(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestEachRoundBreaksAWholeClusterAndHasItsPause(t *testing.T) {
+	const rounds = 3
+	r, out, err := carryOut(t, t.Context(), demo.Options{Fault: demo.KillPrimary, Mode: 2, Duration: 3 * time.Second, Rounds: rounds})
+	t.Log("\n" + out)
+	if err != nil || !r.OK {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	if n := strings.Count(out, "SIGKILL to controller"); n != rounds || len(r.PausesMS) != rounds {
+		t.Fatalf("%d rounds of %d: %+v", n, rounds, r)
+	}
+	sorted := slices.Sorted(slices.Values(r.PausesMS))
+	if r.MedianPauseMS != sorted[rounds/2] || r.MaxPauseMS != sorted[rounds-1] {
+		t.Errorf("median and worst of %v: %+v", r.PausesMS, r)
+	}
+	// Nobody takes over before the last promise has run out.
+	if sorted[0] < 400 {
+		t.Errorf("a round without a takeover: %v", r.PausesMS)
 	}
 }
 
@@ -173,6 +198,7 @@ func TestBadOptionsAreRefusedByName(t *testing.T) {
 		`fault "explode": expected one of kill-primary`: {Binary: binary, Fault: "explode", Mode: 2},
 		"mode 7: expected 0":                            {Binary: binary, Mode: 7},
 		"duration 1s: expected 3s to":                   {Binary: binary, Mode: 2, Duration: time.Second},
+		"rounds -1: expected 1 to":                      {Binary: binary, Mode: 2, Rounds: -1},
 		"no tandem executable":                          {Mode: 2},
 	} {
 		if _, err := demo.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {

@@ -11,8 +11,8 @@ import (
 )
 
 // disturb lets the workload run for a while, breaks what is to be broken,
-// mends it, and waits until both paths are usable again. A service that does
-// not come back is in the result, not an error.
+// mends it, and waits until all is as it was before. A service that does not
+// come back is in the result, not an error.
 func (r *run) disturb(ctx context.Context) error {
 	if err := pause(ctx, r.options.Duration/faultFraction); err != nil {
 		return err
@@ -25,13 +25,25 @@ func (r *run) disturb(ctx context.Context) error {
 	r.faultAt = time.Now()
 	switch r.options.Fault {
 	case KillPrimary:
-		err = r.killed(ctx, primary, "primary")
+		err = r.killed(ctx, primary.process, "the primary")
 	case KillSecondary:
-		err = r.killed(ctx, secondary, "secondary")
+		err = r.killed(ctx, secondary.process, "the secondary")
+	case KillWitness:
+		err = r.killed(ctx, r.cluster.witness, "the third vote")
+	case KillArbiterLeader:
+		err = r.killed(ctx, r.cluster.member(v.leader()), "the leader of the arbiter")
 	case StopPrimary:
-		err = r.stopped(ctx, primary)
+		err = r.stopped(ctx, primary, "primary")
+	case StopSecondary:
+		err = r.stopped(ctx, secondary, "secondary")
+	case CutLink:
+		err = r.cut(ctx)
 	case Handover:
 		err = r.handedOver(ctx, secondary)
+	case Drain:
+		err = r.drained(ctx, primary)
+	case Terminate:
+		err = r.terminated(ctx, primary)
 	}
 	if err != nil {
 		return err
@@ -55,21 +67,21 @@ func (c *cluster) roles(v view) (primary, secondary *controller, err error) {
 	return primary, secondary, nil
 }
 
-// killed kills a controller and starts it again after a while.
-func (r *run) killed(ctx context.Context, x *controller, role string) error {
-	r.story.say(">>> SIGKILL to %s, process %d, the %s", x.name, x.pid(), role)
-	x.kill()
+// killed kills a process and starts it again after a while.
+func (r *run) killed(ctx context.Context, p *process, role string) error {
+	r.story.say(">>> SIGKILL to %s, process %d, %s", p.name, p.pid(), role)
+	p.kill()
 	if err := pause(ctx, r.downtime()); err != nil {
 		return err
 	}
-	r.story.say("<<< %s is started again", x.name)
-	return x.start()
+	r.story.say("<<< %s is started again", p.name)
+	return p.start()
 }
 
 // stopped stops the controller for longer than the lease. When it was fenced
 // meanwhile it is started again, otherwise it goes on.
-func (r *run) stopped(ctx context.Context, x *controller) error {
-	r.story.say(">>> SIGSTOP to %s, process %d, the primary", x.name, x.pid())
+func (r *run) stopped(ctx context.Context, x *controller, role string) error {
+	r.story.say(">>> SIGSTOP to %s, process %d, the %s", x.name, x.pid(), role)
 	if err := x.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
@@ -96,9 +108,53 @@ func (r *run) handedOver(ctx context.Context, x *controller) error {
 	return nil
 }
 
-// recovered waits until both paths are usable again and notes when.
+// drained has the primary hand over for maintenance, and ends that.
+func (r *run) drained(ctx context.Context, x *controller) error {
+	r.story.say(">>> drain %s", x.name)
+	began := time.Now()
+	if _, err := x.admin.Drain(ctx, api.Maintenance{}); err != nil {
+		return fmt.Errorf("drain %s: %w", x.name, err)
+	}
+	r.story.say("<<< %s serves nothing after %d ms", x.name, time.Since(began).Milliseconds())
+	if _, err := x.admin.Undrain(ctx, api.Maintenance{}); err != nil {
+		return fmt.Errorf("undrain %s: %w", x.name, err)
+	}
+	return nil
+}
+
+// terminated asks the primary to end, and starts it again after a while.
+func (r *run) terminated(ctx context.Context, x *controller) error {
+	r.story.say(">>> SIGTERM to %s, process %d, the primary", x.name, x.pid())
+	began := time.Now()
+	if err := x.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if !x.wait(recoveryTime) {
+		return fmt.Errorf("%s has not ended %v after SIGTERM", x.name, recoveryTime)
+	}
+	r.story.say("... %s has ended after %d ms", x.name, time.Since(began).Milliseconds())
+	if err := pause(ctx, r.downtime()); err != nil {
+		return err
+	}
+	r.story.say("<<< %s is started again", x.name)
+	return x.start()
+}
+
+// cut makes the link silent for a while.
+func (r *run) cut(ctx context.Context) error {
+	r.story.say(">>> the link is cut")
+	r.cluster.cutLink(true)
+	err := pause(ctx, r.downtime())
+	r.cluster.cutLink(false)
+	r.story.say("<<< the link is whole again")
+	return err
+}
+
+// recovered waits until both paths are usable again and notes when, and until
+// the cluster is whole.
 func (r *run) recovered(ctx context.Context) error {
 	deadline := r.faultAt.Add(recoveryTime)
+	r.result.Recovered = false
 	for {
 		limited, cancel := context.WithTimeout(ctx, reviveEvery)
 		err := waitUsable(limited, r.disk, r.options.Mode)
@@ -110,7 +166,7 @@ func (r *run) recovered(ctx context.Context) error {
 			if r.options.Fault != NoFault {
 				r.story.say("<<< both paths are usable")
 			}
-			return nil
+			return r.whole(ctx, deadline)
 		case ctx.Err() != nil:
 			return err
 		case r.recoveredAt.After(deadline):
@@ -119,6 +175,29 @@ func (r *run) recovered(ctx context.Context) error {
 			return nil
 		}
 		if err := r.revive(); err != nil {
+			return err
+		}
+	}
+}
+
+// whole waits until each controller may take over from the other, and the
+// witness leads the arbiter.
+func (r *run) whole(ctx context.Context, deadline time.Time) error {
+	for {
+		v := r.cluster.look(ctx)
+		if v.ready() && r.cluster.member(v.leader()) == r.cluster.witness {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			r.story.say("<<< the cluster is not whole: %v", v)
+			r.result.Recovered = false
+			r.result.Violations = append(r.result.Violations, fmt.Sprintf("the cluster is not whole: %v", v))
+			return nil
+		}
+		if err := r.revive(); err != nil {
+			return err
+		}
+		if err := pause(ctx, pollTime); err != nil {
 			return err
 		}
 	}
@@ -139,7 +218,8 @@ func (r *run) revive() error {
 	return nil
 }
 
-// downtime is how long a killed controller stays away.
+// downtime is how long what was killed or cut stays away: long enough for a
+// takeover.
 func (r *run) downtime() time.Duration {
-	return min(r.options.Duration/downtimeShare, maxDowntime)
+	return min(max(r.options.Duration/downtimeShare, minDowntime), maxDowntime)
 }

@@ -16,21 +16,31 @@ type Fault string
 
 // Faults.
 const (
-	KillPrimary   Fault = "kill-primary"   // SIGKILL
-	KillSecondary Fault = "kill-secondary" // SIGKILL
-	StopPrimary   Fault = "stop-primary"   // SIGSTOP for longer than the lease
-	Handover      Fault = "handover"       // promote the secondary
-	NoFault       Fault = "none"
+	KillPrimary       Fault = "kill-primary"        // SIGKILL
+	KillSecondary     Fault = "kill-secondary"      // SIGKILL
+	KillWitness       Fault = "kill-witness"        // SIGKILL
+	KillArbiterLeader Fault = "kill-arbiter-leader" // SIGKILL to whoever leads the arbiter: the witness, mostly
+	StopPrimary       Fault = "stop-primary"        // SIGSTOP for longer than the lease
+	StopSecondary     Fault = "stop-secondary"      // SIGSTOP for longer than the lease
+	CutLink           Fault = "cut-link"            // the link between the controllers is silent
+	Handover          Fault = "handover"            // promote the secondary
+	Drain             Fault = "drain"               // drain the primary, and undrain it
+	Terminate         Fault = "sigterm-primary"     // SIGTERM, and a new start
+	NoFault           Fault = "none"
 )
 
 // Faults are all of them.
-var Faults = []Fault{KillPrimary, KillSecondary, StopPrimary, Handover, NoFault}
+var Faults = []Fault{
+	KillPrimary, KillSecondary, KillWitness, KillArbiterLeader, StopPrimary, StopSecondary, CutLink,
+	Handover, Drain, Terminate, NoFault,
+}
 
 // Bounds and defaults of Options.
 const (
 	DefaultDuration = 15 * time.Second
 	MinDuration     = 3 * time.Second
 	MaxDuration     = 24 * time.Hour
+	MaxRounds       = 10000
 )
 
 // Options say what to demonstrate.
@@ -39,11 +49,15 @@ type Options struct {
 	Binary string
 	// Fault, KillPrimary when empty.
 	Fault Fault
-	// Mode is the HA mode: 0 active/standby or 2 active/active with forwarding.
+	// Mode is the HA mode: 0 active/standby, 1 active/active or 2 active/active
+	// with forwarding.
 	Mode int
-	// Duration of the workload, MinDuration to MaxDuration, DefaultDuration
-	// when 0. It is longer when the service is not back by then.
+	// Duration of the workload in a round, MinDuration to MaxDuration,
+	// DefaultDuration when 0. It is longer when the service is not back by then.
 	Duration time.Duration
+	// Rounds is how many times the fault happens, 1 to MaxRounds; 1 when 0. Each
+	// begins when all is as it was before the first.
+	Rounds int
 	// Out is told the story, with a line each second; nil: nobody.
 	Out io.Writer
 	// Dir is where a directory for everything is made, and removed;
@@ -71,6 +85,12 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Duration < MinDuration || o.Duration > MaxDuration {
 		return o, fmt.Errorf("duration %v: expected %v to %v", o.Duration, MinDuration, MaxDuration)
+	}
+	if o.Rounds == 0 {
+		o.Rounds = 1
+	}
+	if o.Rounds < 1 || o.Rounds > MaxRounds {
+		return o, fmt.Errorf("rounds %d: expected 1 to %d", o.Rounds, MaxRounds)
 	}
 	if o.Binary == "" {
 		return o, fmt.Errorf("no tandem executable given to run")

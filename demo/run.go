@@ -27,7 +27,7 @@ const initiatorName = "iqn.2026-01.san.tandem:demo-initiator"
 
 // How long things may take.
 const (
-	pathTimeout    = 3 * time.Second  // of the initiator; the lease is 500 ms
+	pathTimeout    = time.Second      // of the initiator; the lease is 500 ms
 	queueTimeout   = 20 * time.Second // of a command
 	recoveryTime   = 30 * time.Second // from the fault until both paths are usable
 	reviveEvery    = 500 * time.Millisecond
@@ -36,6 +36,7 @@ const (
 	minAfter       = 2 * time.Second // of workload after the recovery
 	openTime       = 10 * time.Second
 	downtimeShare  = 5 // a killed controller stays away for a fifth of the duration,
+	minDowntime    = time.Second
 	maxDowntime    = 3 * time.Second
 	stopTime       = 3 * time.Second // of SIGSTOP
 	faultFraction  = 3               // the fault comes after a third of the duration
@@ -106,7 +107,8 @@ type run struct {
 	workload *workload.Workload
 	result   Result
 
-	began, faultAt, recoveredAt time.Time
+	began                time.Time // the round
+	faultAt, recoveredAt time.Time
 }
 
 // carryOut works, breaks, mends, verifies, and leaves the result.
@@ -133,7 +135,7 @@ func (r *run) carryOut(ctx context.Context) error {
 	return nil
 }
 
-// work runs the workload, with the fault in its middle.
+// work runs the workload, with the fault in the middle of each round.
 func (r *run) work(ctx context.Context) error {
 	live, quiet := context.WithCancel(ctx)
 	stop := make(chan struct{})
@@ -142,12 +144,8 @@ func (r *run) work(ctx context.Context) error {
 		defer close(watched)
 		r.story.live(live, r.cluster, r.disk)
 	}()
-	r.began = time.Now()
 	go func() { worked <- r.workload.Run(ctx, stop) }()
-	err := r.disturb(ctx)
-	if err == nil {
-		err = r.finishTime(ctx)
-	}
+	err := r.rounds(ctx)
 	close(stop)
 	err = errors.Join(err, <-worked)
 	quiet()
@@ -155,11 +153,33 @@ func (r *run) work(ctx context.Context) error {
 	return err
 }
 
-// finishTime waits until the duration is over, and long enough after the
-// recovery to see that all is well.
-func (r *run) finishTime(ctx context.Context) error {
+// rounds breaks and mends as often as it was asked to, unless the service stays
+// away.
+func (r *run) rounds(ctx context.Context) error {
+	for i := range r.options.Rounds {
+		if r.options.Rounds > 1 {
+			r.story.say("--- round %d of %d", i+1, r.options.Rounds)
+		}
+		r.began = time.Now()
+		if err := r.disturb(ctx); err != nil {
+			return err
+		}
+		if err := r.finishTime(ctx, i == r.options.Rounds-1); err != nil {
+			return err
+		}
+		r.result.PausesMS = append(r.result.PausesMS, r.workload.TakePause().Milliseconds())
+		if !r.result.Recovered {
+			break
+		}
+	}
+	return nil
+}
+
+// finishTime waits until the duration of the round is over and, in the last one,
+// long enough after the recovery to see that all is well.
+func (r *run) finishTime(ctx context.Context, last bool) error {
 	end := r.began.Add(r.options.Duration)
-	if least := r.recoveredAt.Add(settleTime + minAfter); end.Before(least) {
+	if least := r.recoveredAt.Add(settleTime + minAfter); last && end.Before(least) {
 		end = least
 	}
 	return pause(ctx, time.Until(end))
@@ -174,7 +194,7 @@ func (r *run) verify(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
 	disks := []workload.Disk{r.disk}
-	if r.options.Mode == 2 && r.result.Recovered {
+	if r.options.Mode != int(ctlconf.ActiveStandby) && r.result.Recovered {
 		disks = []workload.Disk{r.disk.Via(0), r.disk.Via(1)}
 	}
 	for _, d := range disks {
@@ -202,6 +222,8 @@ func (r *run) conclude() {
 		CorruptReads:  w.CorruptReads,
 		HardErrors:    w.HardErrors,
 		FailedOps:     w.FailedOps,
+		PausesMS:      r.result.PausesMS,
+		MedianPauseMS: median(r.result.PausesMS),
 		MaxPauseMS:    w.MaxPause.Milliseconds(),
 		IOPSBefore:    r.result.IOPSBefore,
 		IOPSAfter:     r.result.IOPSAfter,

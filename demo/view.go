@@ -79,6 +79,17 @@ func (v view) primary() int {
 	return 0
 }
 
+// leader is the name of the arbiter's leading member, as the first says that
+// knows one.
+func (v view) leader() string {
+	for _, s := range v {
+		if s != nil && s.Arbiter != nil && s.Arbiter.Leader != "" {
+			return s.Arbiter.Leader
+		}
+	}
+	return ""
+}
+
 func (view) disk(s *api.Status) *api.LUN {
 	for i := range s.LUNs {
 		if s.LUNs[i].Name == lunName {

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,26 +20,38 @@ type report struct {
 	StaleReads    int     `json:"stale_reads"`
 	HardErrors    int     `json:"hard_errors"`
 	FailedOps     int     `json:"failed_ops"`
+	PausesMS      []int   `json:"pauses_ms"`
 	MaxPauseMS    int     `json:"max_pause_ms"`
 	IOPSBefore    float64 `json:"iops_before"`
 	IOPSAfter     float64 `json:"iops_after"`
 	OK            bool    `json:"ok"`
 }
 
-// The longest pauses that faults may cause, in ms: a killed process is missed
-// after a lease, a stopped one after a lease and a fence, and a handover loses
-// no time to speak of.
+// The longest pauses that faults may cause, in ms, on a machine that is busy with
+// other tests: a killed process is missed after a lease, a stopped one after a
+// lease and a fence or the initiator's own time, and a handover loses no time to
+// speak of. docs/measurements.md has what they are on a quiet one.
 var longestPause = map[string]int{
-	"kill-primary":   1500,
-	"kill-secondary": 1500,
-	"stop-primary":   2000,
-	"handover":       500,
-	"none":           500,
+	"kill-primary":        1500,
+	"kill-secondary":      1500,
+	"kill-witness":        1000,
+	"kill-arbiter-leader": 1000,
+	"stop-primary":        2000,
+	"stop-secondary":      2000,
+	"cut-link":            1500,
+	"handover":            500,
+	"drain":               500,
+	"sigterm-primary":     1000,
+	"none":                500,
 }
 
 func TestTheDemonstrationLosesNothingWhateverBreaks(t *testing.T) {
-	for _, mode := range []int{2, 1, 0} {
-		for _, fault := range []string{"kill-primary", "kill-secondary", "stop-primary", "handover", "none"} {
+	for mode, faults := range map[int][]string{
+		2: slices.Sorted(maps.Keys(longestPause)),
+		1: {"kill-primary", "kill-secondary", "stop-primary", "cut-link", "handover"},
+		0: {"kill-primary", "stop-primary", "sigterm-primary"},
+	} {
+		for _, fault := range faults {
 			t.Run(fmt.Sprintf("%s in mode %d", fault, mode), func(t *testing.T) {
 				demonstrate(t, fault, mode)
 			})
@@ -49,7 +63,7 @@ func demonstrate(t *testing.T, fault string, mode int) {
 	dir := folder(t)
 	path := filepath.Join(dir, "report.json")
 	t.Setenv("TMPDIR", dir) // all that it makes is made here
-	r := runFor(t, 2*time.Minute, tandem, "demo", "--fault", fault, "--mode", fmt.Sprint(mode), "--duration", "6s", "--json", path)
+	r := runFor(t, 2*time.Minute, tandem, "demo", "--fault", fault, "--mode", fmt.Sprint(mode), "--duration", "3s", "--json", path)
 	if r.code != 0 {
 		t.Errorf("status %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -64,6 +78,9 @@ func demonstrate(t *testing.T, fault string, mode int) {
 	}
 	if got.Fault != fault || got.AckedWrites < 1000 || got.VerifiedReads < 1000 || got.IOPSBefore == 0 || got.IOPSAfter == 0 {
 		t.Errorf("too little happened for a demonstration of %s: %+v", fault, got)
+	}
+	if len(got.PausesMS) != 1 {
+		t.Errorf("pauses %v of one round", got.PausesMS)
 	}
 	if got.MaxPauseMS >= longestPause[fault] {
 		t.Errorf("a pause of %d ms, expected less than %d\n%s", got.MaxPauseMS, longestPause[fault], r.stdout)
@@ -130,6 +147,7 @@ func TestADemonstrationThatIsNotPossibleSaysWhy(t *testing.T) {
 		{[]string{"--fault", "meteor"}, "meteor"},
 		{[]string{"--mode", "7"}, "mode 7"},
 		{[]string{"--duration", "1ms"}, "1ms"},
+		{[]string{"--rounds", "-3"}, "rounds -3"},
 	} {
 		r := run(t, tandem, append([]string{"demo"}, c.args...)...)
 		if r.code != 1 || !strings.Contains(r.stderr, c.want) {

@@ -19,6 +19,7 @@ type pace struct {
 	lastEnd time.Time     // of the latest completion, or the start
 	gap     time.Duration // longest time between two completions
 	longest time.Duration // longest single operation
+	worst   time.Duration // longest pause that take has returned
 	counts  []uint32
 }
 
@@ -61,7 +62,17 @@ func (p *pace) end(now time.Time) {
 func (p *pace) maxPause() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(p.gap, p.longest)
+	return max(p.gap, p.longest, p.worst)
+}
+
+// take returns the longest pause since the last call, that which lasts
+// included, and begins anew.
+func (p *pace) take(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pause := max(p.gap, p.longest, now.Sub(p.lastEnd))
+	p.gap, p.longest, p.worst = 0, 0, max(p.worst, pause)
+	return pause
 }
 
 // rate is the completions per second between from and to, in whole buckets.

@@ -41,6 +41,11 @@ func (w *Workload) Result() Result {
 	}
 }
 
+// TakePause returns the longest pause of a Run since the last call, or since it
+// began: MaxPause of that part of the Run. An operation under way counts when it
+// ends.
+func (w *Workload) TakePause() time.Duration { return w.pace.take(time.Now()) }
+
 // Rate is how many operations a second Run completed between from and to, at
 // a grain of 50 ms; 0 when they are closer than that.
 func (w *Workload) Rate(from, to time.Time) float64 { return w.pace.rate(from, to) }

@@ -11,6 +11,25 @@ import (
 	"go.uber.org/goleak"
 )
 
+func TestEachPauseIsTakenOnce(t *testing.T) {
+	var p pace
+	start := time.Now()
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	p.begin(start)
+	p.completed(at(0), at(10), true)
+	p.completed(at(10), at(60), true)
+	if got := p.take(at(70)); got != 50*time.Millisecond {
+		t.Errorf("first part: %v", got)
+	}
+	p.completed(at(60), at(75), true)
+	if got := p.take(at(95)); got != 20*time.Millisecond {
+		t.Errorf("a pause that lasts: %v", got)
+	}
+	if got := p.maxPause(); got != 50*time.Millisecond {
+		t.Errorf("of all: %v", got)
+	}
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // memory is a correct disk, unless a hook makes it err.
