@@ -15,6 +15,9 @@ func TestABitTheTableDoesNotKnowIsRefused(t *testing.T) {
 	f := ready(t, testConfig())
 	for id := scsi.NoCommand + 1; id < scsi.NumCommands; id++ {
 		c := &scsi.Commands[id]
+		if !there(t, f, c) {
+			continue
+		}
 		cdb := plain(c)
 		last := len(cdb) - 1
 		cdb[last] |= 0x04 // NACA
@@ -23,6 +26,13 @@ func TestABitTheTableDoesNotKnowIsRefused(t *testing.T) {
 			t.Errorf("%s: the field pointer is at byte %d bit %d", c.Name, s.Field, s.Bit)
 		}
 	}
+}
+
+// there asks REPORT SUPPORTED OPERATION CODES for a command.
+func there(t *testing.T, f *fixture, c *scsi.Command) bool {
+	t.Helper()
+	b := f.good(t, alice, []byte{0xA3, 0x0C, 3, c.OpCode, byte(c.ServiceAction >> 8), byte(c.ServiceAction), 0, 0, 0, 64, 0, 0}, nil)
+	return b[1]&7 == 3
 }
 
 // plain is the CDB of a command with every field zero.
@@ -201,7 +211,7 @@ func TestModeSenseFormsAreRight(t *testing.T) {
 
 func TestLogPagesAreAnswered(t *testing.T) {
 	f := ready(t, testConfig())
-	if got := f.good(t, alice, []byte{0x4D, 0, 0x40, 0, 0, 0, 0, 0, 255, 0}, nil); !bytes.Equal(got, []byte{0, 0, 0, 2, 0, 0x2F}) {
+	if got := f.good(t, alice, []byte{0x4D, 0, 0x40, 0, 0, 0, 0, 0, 255, 0}, nil); !bytes.Equal(got, []byte{0, 0, 0, 5, 0, 0x0D, 0x0E, 0x19, 0x2F}) {
 		t.Errorf("supported log pages % X", got)
 	}
 	f.bad(t, alice, []byte{0x4D, 0, 0x7E, 0, 0, 0, 0, 0, 255, 0}, nil, scsi.IllegalRequest, scsi.InvalidFieldInCDB)
@@ -211,8 +221,8 @@ func TestLogPagesAreAnswered(t *testing.T) {
 func TestSupportedCommandsAndFunctionsAreReported(t *testing.T) {
 	f := ready(t, testConfig())
 	all := f.good(t, alice, []byte{0xA3, 0x0C, 0x80, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0}, nil)
-	if len(all) != 4+20*int(scsi.NumCommands-1) {
-		t.Errorf("%d bytes of supported operation codes", len(all))
+	if n := (len(all) - 4) / 20; n < 60 || (len(all)-4)%20 != 0 {
+		t.Errorf("%d supported operation codes in %d bytes", n, len(all))
 	}
 	f.bad(t, alice, []byte{0xA3, 0x0C, 0x01, 0x5E, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0}, nil, scsi.IllegalRequest, scsi.InvalidFieldInCDB)
 	if got := f.good(t, alice, []byte{0xA3, 0x0D, 0x80, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0}, nil); len(got) != 16 {

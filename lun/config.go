@@ -75,6 +75,13 @@ type Config struct {
 	MaxUnmap            uint32
 	MaxUnmapDescriptors int
 	MaxWriteSame        uint64
+	// IdentInfo, at most 512 bytes, and TextIdentInfo, at most 255 bytes of
+	// UTF-8, are the identifying information until it is set.
+	IdentInfo     []byte
+	TextIdentInfo string
+	// Temperature and ReferenceTemperature are what the log pages tell, in
+	// degrees Celsius; 0 is not known.
+	Temperature, ReferenceTemperature uint8
 	// ReadOnly refuses every write with WRITE PROTECTED.
 	ReadOnly bool
 	// NoUnmap hides logical block provisioning: UNMAP is refused.
@@ -210,6 +217,10 @@ func (c Config) check() error {
 }
 
 func (c *Config) checkDesignators() error {
+	if n, m := len(c.IdentInfo), len(c.TextIdentInfo); n > scsi.MaxPeripheralInformation || m >= scsi.MaxTextInformation {
+		return fmt.Errorf("logical unit %s: identifying information of %d bytes, and text of %d: at most %d and %d are accepted",
+			c.Name, n, m, scsi.MaxPeripheralInformation, scsi.MaxTextInformation-1)
+	}
 	switch len(c.EUI64) {
 	case 0, 8, 12, 16:
 	default:

@@ -46,7 +46,7 @@ func (u *LogicalUnit) reportTargetPortGroups(a *Access, t *Task) {
 }
 
 func (u *LogicalUnit) reportSupportedOperationCodes(_ *Access, t *Task) {
-	data, err := scsi.AppendSupportedOperationCodes(nil, t.CDB)
+	data, err := scsi.AppendSupportedOperationCodes(nil, t.CDB, u.has)
 	if err != nil {
 		t.fail(err)
 		return
@@ -77,21 +77,5 @@ func readCapacity10(b *brain, t *Task) bool {
 
 func readCapacity16(b *brain, t *Task) bool {
 	b.unit.reply(t, b.capacity().Append16(nil), t.cdb().AllocationLength())
-	return false
-}
-
-// logSense answers LOG SENSE (SPC-5 §6.9).
-func logSense(b *brain, t *Task) bool {
-	cdb := t.cdb()
-	if cdb.Uint16(5) != 0 {
-		t.check(scsi.InvalidCDBField(5))
-		return false
-	}
-	data, ok := scsi.AppendLogPage(nil, cdb.Byte(2)&0x3F, cdb.Byte(3))
-	if !ok {
-		t.check(scsi.InvalidCDBField(2))
-		return false
-	}
-	b.unit.reply(t, data, cdb.AllocationLength())
 	return false
 }

@@ -54,16 +54,27 @@ func init() {
 
 		scsi.CmdSetTargetPortGroups: {prepare: prepareSetPortGroups, execute: setPortGroups, apart: true},
 
-		scsi.CmdTestUnitReady:  {prepare: testUnitReady},
-		scsi.CmdRequestSense:   {prepare: requestSense},
-		scsi.CmdReadCapacity10: {prepare: readCapacity10},
-		scsi.CmdReadCapacity16: {prepare: readCapacity16},
-		scsi.CmdLogSense:       {prepare: logSense},
-		scsi.CmdGetLBAStatus:   {prepare: prepareLBAStatus, execute: lbaStatus, free: true},
-		scsi.CmdModeSense6:     sense,
-		scsi.CmdModeSense10:    sense,
-		scsi.CmdModeSelect6:    selectMode,
-		scsi.CmdModeSelect10:   selectMode,
+		scsi.CmdTestUnitReady:                {prepare: testUnitReady},
+		scsi.CmdRequestSense:                 {prepare: requestSense},
+		scsi.CmdReadCapacity10:               {prepare: readCapacity10},
+		scsi.CmdReadCapacity16:               {prepare: readCapacity16},
+		scsi.CmdLogSense:                     {prepare: logSense},
+		scsi.CmdReadDefectData10:             {prepare: readDefectData},
+		scsi.CmdReadDefectData12:             {prepare: readDefectData},
+		scsi.CmdReadBuffer:                   {prepare: readBuffer},
+		scsi.CmdWriteBuffer:                  {prepare: prepareWriteBuffer, execute: writeBuffer},
+		scsi.CmdReceiveDiagnosticResults:     {prepare: receiveDiagnosticResults},
+		scsi.CmdSendDiagnostic:               {prepare: prepareSendDiagnostic, execute: sendDiagnostic, free: true},
+		scsi.CmdReportIdentifyingInformation: {prepare: reportIdentifying},
+		scsi.CmdSetIdentifyingInformation:    {prepare: prepareSetIdentifying, execute: setIdentifying},
+		scsi.CmdReportTimestamp:              {prepare: reportTimestamp},
+		scsi.CmdSetTimestamp:                 {prepare: prepareSetTimestamp, execute: setTimestamp},
+
+		scsi.CmdGetLBAStatus: {prepare: prepareLBAStatus, execute: lbaStatus, free: true},
+		scsi.CmdModeSense6:   sense,
+		scsi.CmdModeSense10:  sense,
+		scsi.CmdModeSelect6:  selectMode,
+		scsi.CmdModeSelect10: selectMode,
 
 		scsi.CmdRead6:              reads,
 		scsi.CmdRead10:             reads,
@@ -81,6 +92,7 @@ func init() {
 		scsi.CmdWriteAndVerify16:   writeVerifies,
 		scsi.CmdPreFetch10:         fetches,
 		scsi.CmdPreFetch16:         fetches,
+		scsi.CmdORWrite16:          {prepare: prepareWrite, execute: orWrite},
 		scsi.CmdWriteSame10:        sames,
 		scsi.CmdWriteSame16:        sames,
 		scsi.CmdCompareAndWrite:    {prepare: prepareCompareAndWrite, execute: compareAndWrite},
@@ -106,6 +118,15 @@ func init() {
 		scsi.CmdRegisterAndIgnore:  reserveOut,
 		scsi.CmdRegisterAndMove:    reserveOut,
 	}
+}
+
+// has reports whether the logical unit has a command of the command table.
+func (u *LogicalUnit) has(id scsi.CommandID) bool {
+	switch id {
+	case scsi.CmdUnmap:
+		return !u.config.NoUnmap
+	}
+	return handlers[id].prepare != nil
 }
 
 // answerByPort runs a command that needs no brain.

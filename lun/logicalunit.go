@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/scsi"
@@ -71,6 +72,11 @@ type brain struct {
 	// leaving is set while draining, for those without the lock.
 	leaving atomic.Bool
 
+	buffers        buffers
+	statistics     statistics
+	began          time.Time
+	stops, unloads uint32 // since then
+
 	nexuses   map[Nexus]*nexus
 	lastNexus uint32
 	state     persistent
@@ -104,6 +110,7 @@ func (u *LogicalUnit) Activate(device block.Device, right Right, state State) er
 		blocks:     uint64(size / bs),
 		nexuses:    make(map[Nexus]*nexus),
 		state:      p,
+		began:      time.Now(),
 		work:       make(chan *Task, u.config.MaxTasks),
 		changeWork: make(chan *Task, u.config.MaxTasks),
 	}

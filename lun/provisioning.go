@@ -107,10 +107,6 @@ func (b *brain) fill(t *Task, pattern []byte) bool {
 
 // prepareUnmap: UNMAP (SBC-4 §5.36).
 func prepareUnmap(b *brain, t *Task) bool {
-	if b.unit.config.NoUnmap {
-		t.check(scsi.Illegal(scsi.InvalidCommandOperationCode))
-		return false
-	}
 	if !b.prepareModify(t) {
 		return false
 	}

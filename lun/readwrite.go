@@ -129,6 +129,29 @@ func write(b *brain, t *Task) {
 	}
 }
 
+// orWrite is ORWRITE(16) (SBC-4 §5.10): the logical blocks are read, ORed with
+// the data-out and written as one, for the range is held.
+func orWrite(b *brain, t *Task) {
+	out := t.DataOut[:t.state.need]
+	buf := b.unit.config.Pool.Get(len(out))
+	if buf == nil {
+		t.end(scsi.StatusTaskSetFull)
+		return
+	}
+	defer buf.Release()
+	have := buf.Bytes()[:len(out)]
+	if err := b.device.ReadAt(have, int64(t.state.lba)*int64(b.unit.config.BlockSize)); err != nil {
+		b.readFailed(t, t.state.lba, err)
+		return
+	}
+	for i, o := range out {
+		have[i] |= o
+	}
+	if b.writeAt(t, have, t.state.lba) && t.state.sync {
+		b.sync(t)
+	}
+}
+
 // writeAt writes whole logical blocks if the right to serve holds. It reports
 // false when the task has failed.
 func (b *brain) writeAt(t *Task, p []byte, lba uint64) bool {
@@ -187,7 +210,13 @@ func synchronize(b *brain, t *Task) { b.sync(t) }
 // prepareStartStop: START STOP UNIT (SBC-4 §5.29). Other initiators use the
 // logical unit too, so that stopping it makes all that was written durable and
 // leaves it ready.
-func prepareStartStop(_ *brain, t *Task) bool { return !t.cdb().Bit(4, 0) }
+func prepareStartStop(b *brain, t *Task) bool {
+	if t.cdb().Bit(4, 0) {
+		return false
+	}
+	b.stops++
+	return true
+}
 
 // readFailed ends a task whose read failed at lba.
 func (b *brain) readFailed(t *Task, lba uint64, err error) {

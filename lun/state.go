@@ -42,7 +42,8 @@ type State struct {
 	Reserve *Nexus          `json:"reserve,omitempty"`
 	Mode    scsi.ModeValues `json:"mode"`
 	// Saved are the mode parameters saved by MODE SELECT, nil when none were.
-	Saved *scsi.ModeValues `json:"saved,omitempty"`
+	Saved   *scsi.ModeValues `json:"saved,omitempty"`
+	Durable Durable          `json:"durable,omitzero"`
 	// Nexuses are those that have used the logical unit.
 	Nexuses []KnownNexus `json:"nexuses,omitempty"`
 }
@@ -97,11 +98,12 @@ type persistent struct {
 	reservations reservations
 	mode         scsi.ModeValues
 	saved        *scsi.ModeValues // never changed, only replaced
+	durable      Durable          // so is what it leads to
 }
 
 // clone makes a copy to be changed.
 func (p *persistent) clone() persistent {
-	return persistent{reservations: p.reservations.clone(), mode: p.mode, saved: p.saved}
+	return persistent{reservations: p.reservations.clone(), mode: p.mode, saved: p.saved, durable: p.durable}
 }
 
 // open checks a State and takes it over; initial are the mode parameters of a
@@ -120,7 +122,10 @@ func (s State) open(limit int, initial scsi.ModeValues) (persistent, error) {
 	if err := s.checkNames(); err != nil {
 		return persistent{}, err
 	}
-	p := persistent{mode: s.Mode, saved: s.Saved}
+	if err := s.Durable.check(); err != nil {
+		return persistent{}, err
+	}
+	p := persistent{mode: s.Mode, saved: s.Saved, durable: s.Durable}
 	r := &p.reservations
 	r.generation, r.powerLoss = s.Generation, s.PowerLoss
 	seen := make(map[Nexus]bool, len(s.Registrations))
@@ -145,14 +150,14 @@ func (s State) open(limit int, initial scsi.ModeValues) (persistent, error) {
 }
 
 // PowerOn is what a loss of power leaves of a State: the saved mode parameters
-// and, when APTPL was set, registrations and the persistent reservation
-// (SPC-5 §5.14.5). PRGENERATION begins again whatever APTPL was
+// and what is Durable, and, when APTPL was set, registrations and the
+// persistent reservation (SPC-5 §5.14.5). PRGENERATION begins again whatever APTPL was
 // (SPC-5 §6.16.2). No nexus is known, so each meets POWER ON OCCURRED.
 func (u *LogicalUnit) PowerOn(s State) State {
 	if s.Version == 0 {
 		return s
 	}
-	next := State{Version: s.Version, Mode: u.config.initialMode(s.Saved), Saved: s.Saved}
+	next := State{Version: s.Version, Mode: u.config.initialMode(s.Saved), Saved: s.Saved, Durable: s.Durable.powerOn()}
 	if s.PowerLoss {
 		next.Registrations, next.Reservation, next.PowerLoss = s.Registrations, s.Reservation, true
 	}
@@ -186,7 +191,7 @@ func (s State) checkNames() error {
 func (b *brain) export(p *persistent) State {
 	r := &p.reservations
 	s := State{
-		Version: stateVersion, Mode: p.mode, Saved: p.saved,
+		Version: stateVersion, Mode: p.mode, Saved: p.saved, Durable: p.durable,
 		Generation: r.generation, PowerLoss: r.powerLoss,
 		Registrations: append([]Registration(nil), r.registrations...),
 	}

@@ -45,6 +45,8 @@ func (b *brain) admit(t *Task) bool {
 	t.state.nexus = n
 	b.outstanding++
 	b.tasks.insert(t)
+	t.state.entered = b.now()
+	b.statistics.entered(t.state.entered)
 	if b.tasks.mayStart(t) {
 		b.start(t)
 	} else {
@@ -236,6 +238,10 @@ func (u *LogicalUnit) DataOutReceived(t *Task) {
 func (b *brain) gate(t *Task) bool {
 	n := t.state.nexus
 	id, sense := scsi.Lookup(t.CDB)
+	if id != scsi.NoCommand && !b.unit.has(id) {
+		sense = scsi.Commands[id].Refusal()
+		id = scsi.NoCommand
+	}
 	c := &scsi.Commands[id]
 	if t.HandoverAsked {
 		// Who asked for the change is not told of it (SPC-5 §6.47).
@@ -297,6 +303,7 @@ func (b *brain) complete(t *Task) {
 	}
 	s.phase = phaseCompleted
 	b.tasks.remove(t)
+	b.statistics.left(t, b.now())
 	b.queue(t, actionComplete)
 	b.wake()
 }

@@ -3,6 +3,7 @@ package lun
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-san/tandem/scsi"
 )
@@ -33,10 +34,12 @@ const (
 // CommandComplete. The lock of the unit protects it, except for aborted, and
 // except that the one goroutine that executes the task reads it freely.
 type taskState struct {
-	nexus  *nexus
-	cmd    scsi.CommandID
-	phase  phase
-	action action
+	nexus *nexus
+	// entered is when it came into the task set, since the brain began.
+	entered time.Duration
+	cmd     scsi.CommandID
+	phase   phase
+	action  action
 
 	// queued: it is in the queue of actions. calling: its transport is being
 	// called for data-out, and whatever is to follow waits until that call has

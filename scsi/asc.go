@@ -61,6 +61,33 @@ const (
 	FailurePredictionThresholdExceeded     ASC = 0x5D00
 	FailurePredictionThresholdExceededTest ASC = 0x5DFF
 	SetTargetPortGroupsCommandFailed       ASC = 0x670A
+
+	OperationInProgress                   ASC = 0x0016
+	LogicalUnitNotReadyFormatInProgress   ASC = 0x0404
+	LogicalUnitNotReadySanitizeInProgress ASC = 0x041B
+	UnreachableCopyTarget                 ASC = 0x0804
+	ThirdPartyDeviceFailure               ASC = 0x0D01
+	CopyTargetDeviceNotReachable          ASC = 0x0D02
+	IncorrectCopyTargetDeviceType         ASC = 0x0D03
+	InvalidTokenUnknown                   ASC = 0x2304
+	InvalidTokenCorrupt                   ASC = 0x2305
+	InvalidTokenRevoked                   ASC = 0x2306
+	InvalidTokenExpired                   ASC = 0x2307
+	InvalidTokenCancelled                 ASC = 0x2308
+	InvalidTokenDeleted                   ASC = 0x2309
+	InvalidTokenLength                    ASC = 0x230A
+	TooManyTargetDescriptors              ASC = 0x2606
+	UnsupportedTargetDescriptorTypeCode   ASC = 0x2607
+	TooManySegmentDescriptors             ASC = 0x2608
+	UnsupportedSegmentDescriptorTypeCode  ASC = 0x2609
+	CopySegmentGranularityViolation       ASC = 0x260D
+	TimestampChanged                      ASC = 0x2A10
+	MediumFormatCorrupted                 ASC = 0x3100
+	SanitizeCommandFailed                 ASC = 0x3103
+	ThinProvisioningSoftThresholdReached  ASC = 0x3807
+	LogicalUnitFailedSelfTest             ASC = 0x3E03
+	DeviceIdentifierChanged               ASC = 0x3F05
+	MediumRemovalPrevented                ASC = 0x5302
 )
 
 var ascNames = map[ASC]string{
@@ -117,6 +144,32 @@ var ascNames = map[ASC]string{
 	FailurePredictionThresholdExceeded:                      "FAILURE PREDICTION THRESHOLD EXCEEDED",
 	SetTargetPortGroupsCommandFailed:                        "SET TARGET PORT GROUPS COMMAND FAILED",
 	FailurePredictionThresholdExceededTest:                  "FAILURE PREDICTION THRESHOLD EXCEEDED (FALSE)",
+	OperationInProgress:                                     "OPERATION IN PROGRESS",
+	LogicalUnitNotReadyFormatInProgress:                     "LOGICAL UNIT NOT READY, FORMAT IN PROGRESS",
+	LogicalUnitNotReadySanitizeInProgress:                   "LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS",
+	UnreachableCopyTarget:                                   "UNREACHABLE COPY TARGET",
+	ThirdPartyDeviceFailure:                                 "THIRD PARTY DEVICE FAILURE",
+	CopyTargetDeviceNotReachable:                            "COPY TARGET DEVICE NOT REACHABLE",
+	IncorrectCopyTargetDeviceType:                           "INCORRECT COPY TARGET DEVICE TYPE",
+	InvalidTokenUnknown:                                     "INVALID TOKEN OPERATION, TOKEN UNKNOWN",
+	InvalidTokenCorrupt:                                     "INVALID TOKEN OPERATION, TOKEN CORRUPT",
+	InvalidTokenRevoked:                                     "INVALID TOKEN OPERATION, TOKEN REVOKED",
+	InvalidTokenExpired:                                     "INVALID TOKEN OPERATION, TOKEN EXPIRED",
+	InvalidTokenCancelled:                                   "INVALID TOKEN OPERATION, TOKEN CANCELLED",
+	InvalidTokenDeleted:                                     "INVALID TOKEN OPERATION, TOKEN DELETED",
+	InvalidTokenLength:                                      "INVALID TOKEN OPERATION, INVALID TOKEN LENGTH",
+	TooManyTargetDescriptors:                                "TOO MANY TARGET DESCRIPTORS",
+	UnsupportedTargetDescriptorTypeCode:                     "UNSUPPORTED TARGET DESCRIPTOR TYPE CODE",
+	TooManySegmentDescriptors:                               "TOO MANY SEGMENT DESCRIPTORS",
+	UnsupportedSegmentDescriptorTypeCode:                    "UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE",
+	CopySegmentGranularityViolation:                         "COPY SEGMENT GRANULARITY VIOLATION",
+	TimestampChanged:                                        "TIMESTAMP CHANGED",
+	MediumFormatCorrupted:                                   "MEDIUM FORMAT CORRUPTED",
+	SanitizeCommandFailed:                                   "SANITIZE COMMAND FAILED",
+	ThinProvisioningSoftThresholdReached:                    "THIN PROVISIONING SOFT THRESHOLD REACHED",
+	LogicalUnitFailedSelfTest:                               "LOGICAL UNIT FAILED SELF-TEST",
+	DeviceIdentifierChanged:                                 "DEVICE IDENTIFIER CHANGED",
+	MediumRemovalPrevented:                                  "MEDIUM REMOVAL PREVENTED",
 }
 
 // String gives the name the standard uses, or the codes in hexadecimal.

@@ -75,6 +75,9 @@ func (c CDB) TransferLength() uint32 {
 	case 12:
 		return c.Uint32(6)
 	case 16:
+		if c.OpCode() == opWriteAtomic16 {
+			return uint32(c.Uint16(12))
+		}
 		return c.Uint32(10)
 	case 32:
 		return c.Uint32(28)
@@ -83,14 +86,16 @@ func (c CDB) TransferLength() uint32 {
 }
 
 // AllocationLength is the ALLOCATION LENGTH or PARAMETER LIST LENGTH field, in
-// bytes, where SPC-5 §4.2.5.6 puts it for the length of the command. INQUIRY
-// and PERSISTENT RESERVE OUT, which put it elsewhere, are known.
+// bytes, where SPC-5 §4.2.5.6 puts it for the length of the command. Commands
+// that put it elsewhere are known.
 func (c CDB) AllocationLength() uint32 {
 	switch c.OpCode() {
-	case opInquiry:
+	case opInquiry, opReceiveDiagnosticResults, opSendDiagnostic:
 		return uint32(c.Uint16(3))
 	case opPersistentReserveOut:
 		return c.Uint32(5)
+	case opReadBuffer, opWriteBuffer:
+		return c.Uint32(5) & 0xFFFFFF
 	}
 	switch c.Length() {
 	case 6:

@@ -74,6 +74,9 @@ const (
 	// ConflictWrites: conflicts with the write exclusive and the exclusive
 	// access types, as writes do.
 	ConflictWrites
+	// ConflictPrevent: as ConflictWrites unless the PREVENT field is zero
+	// (PREVENT ALLOW MEDIUM REMOVAL).
+	ConflictPrevent
 	// ConflictStop: as ConflictWrites unless the START bit is one
 	// (START STOP UNIT).
 	ConflictStop
@@ -98,7 +101,7 @@ const (
 	EffectReads          // reads logical blocks
 	EffectWrites         // writes or deallocates logical blocks
 	EffectFlushes        // makes written blocks durable
-	EffectState          // changes reservations or mode pages
+	EffectState          // changes what the logical unit keeps: reservations, mode pages and the like
 )
 
 // Conflicts reports whether the command conflicts with a persistent
@@ -113,6 +116,8 @@ func (c *Command) Conflicts(cdb CDB, t ReservationType, registered bool) bool {
 		return t.ExcludesReads()
 	case ConflictWrites:
 		return true
+	case ConflictPrevent:
+		return cdb.Byte(4)&3 != 0
 	case ConflictStop:
 		return !cdb.Bit(4, 0)
 	}
@@ -165,6 +170,15 @@ var opcodes = func() (t [256]opcodeEntry) {
 	}
 	return t
 }()
+
+// Refusal is how a command ends that a logical unit does not have: as if the
+// table had no entry for it.
+func (c *Command) Refusal() Sense {
+	if c.HasServiceAction {
+		return InvalidCDBBit(1, 4)
+	}
+	return Illegal(InvalidCommandOperationCode)
+}
 
 // Lookup finds the command a CDB asks for. Without one it answers NoCommand
 // and the sense to end with: INVALID COMMAND OPERATION CODE, or, for an

@@ -16,6 +16,8 @@ const (
 	CmdRelease6
 	CmdModeSense6
 	CmdStartStopUnit
+	CmdReceiveDiagnosticResults
+	CmdSendDiagnostic
 	CmdReadCapacity10
 	CmdRead10
 	CmdWrite10
@@ -23,6 +25,9 @@ const (
 	CmdVerify10
 	CmdPreFetch10
 	CmdSynchronizeCache10
+	CmdReadDefectData10
+	CmdWriteBuffer
+	CmdReadBuffer
 	CmdWriteSame10
 	CmdUnmap
 	CmdLogSense
@@ -45,6 +50,7 @@ const (
 	CmdRead16
 	CmdCompareAndWrite
 	CmdWrite16
+	CmdORWrite16
 	CmdWriteAndVerify16
 	CmdVerify16
 	CmdPreFetch16
@@ -53,22 +59,32 @@ const (
 	CmdReadCapacity16
 	CmdGetLBAStatus
 	CmdReportLUNs
+	CmdReportIdentifyingInformation
 	CmdReportTargetPortGroups
 	CmdReportSupportedOperationCodes
 	CmdReportSupportedTaskManagementFunctions
+	CmdReportTimestamp
+	CmdSetIdentifyingInformation
 	CmdSetTargetPortGroups
+	CmdSetTimestamp
 	CmdRead12
 	CmdWrite12
 	CmdWriteAndVerify12
 	CmdVerify12
+	CmdReadDefectData12
 
 	// NumCommands is one more than the last command.
 	NumCommands
 )
 
 const (
-	opInquiry              = 0x12
-	opPersistentReserveOut = 0x5F
+	opInquiry                  = 0x12
+	opReceiveDiagnosticResults = 0x1C
+	opSendDiagnostic           = 0x1D
+	opWriteBuffer              = 0x3B
+	opReadBuffer               = 0x3C
+	opPersistentReserveOut     = 0x5F
+	opWriteAtomic16            = 0x9C
 )
 
 // Commands is the command table, the map of SCSI as Tandem speaks it: whatever
@@ -129,6 +145,16 @@ var Commands = [NumCommands]Command{
 		Usage:    []byte{0x1B, 0x01, 0x00, 0x00, 0x05, 0x00},
 		Conflict: ConflictStop, Effect: EffectFlushes, Timeout: 60,
 	},
+	CmdReceiveDiagnosticResults: {
+		Name: "RECEIVE DIAGNOSTIC RESULTS", OpCode: 0x1C,
+		Usage:     []byte{0x1C, 0x01, 0xFF, 0xFF, 0xFF, 0x00},
+		Direction: DataIn, Access: OnStandby, Conflict: ConflictReads, Timeout: 30,
+	},
+	CmdSendDiagnostic: {
+		Name: "SEND DIAGNOSTIC", OpCode: 0x1D,
+		Usage:     []byte{0x1D, 0xF7, 0x00, 0xFF, 0xFF, 0x00},
+		Direction: DataOut, Access: OnStandby, Conflict: ConflictWrites, Timeout: 60,
+	},
 	CmdReadCapacity10: {
 		Name: "READ CAPACITY(10)", OpCode: 0x25,
 		Usage:     []byte{0x25, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00},
@@ -163,6 +189,21 @@ var Commands = [NumCommands]Command{
 		Name: "SYNCHRONIZE CACHE(10)", OpCode: 0x35,
 		Usage:    []byte{0x35, 0x06, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0xFF, 0xFF, 0x00},
 		Conflict: ConflictWrites, Effect: EffectFlushes, Timeout: 60,
+	},
+	CmdReadDefectData10: {
+		Name: "READ DEFECT DATA(10)", OpCode: 0x37,
+		Usage:     []byte{0x37, 0x00, 0x1F, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00},
+		Direction: DataIn, Conflict: ConflictReads, Timeout: 30,
+	},
+	CmdWriteBuffer: {
+		Name: "WRITE BUFFER", OpCode: 0x3B,
+		Usage:     []byte{0x3B, 0x1F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00},
+		Direction: DataOut, Access: OnStandby, Conflict: ConflictWrites, Timeout: 30,
+	},
+	CmdReadBuffer: {
+		Name: "READ BUFFER(10)", OpCode: 0x3C,
+		Usage:     []byte{0x3C, 0x1F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00},
+		Direction: DataIn, Access: OnStandby, Conflict: ConflictReads, Timeout: 30,
 	},
 	CmdWriteSame10: {
 		Name: "WRITE SAME(10)", OpCode: 0x41,
@@ -274,6 +315,11 @@ var Commands = [NumCommands]Command{
 		Usage:     []byte{0x8A, 0x1A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
 		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectWrites, Timeout: 60,
 	},
+	CmdORWrite16: {
+		Name: "ORWRITE(16)", OpCode: 0x8B,
+		Usage:     []byte{0x8B, 0x1A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectWrites, Timeout: 60,
+	},
 	CmdWriteAndVerify16: {
 		Name: "WRITE AND VERIFY(16)", OpCode: 0x8E,
 		Usage:     []byte{0x8E, 0x16, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
@@ -314,6 +360,11 @@ var Commands = [NumCommands]Command{
 		Usage:     []byte{0xA0, 0x00, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
 		Direction: DataIn, Access: always, ByPort: true, WithReserve: true, Attention: AttentionIgnored, Timeout: 30,
 	},
+	CmdReportIdentifyingInformation: {
+		Name: "REPORT IDENTIFYING INFORMATION", OpCode: 0xA3, ServiceAction: 0x05, HasServiceAction: true,
+		Usage:     []byte{0xA3, 0x05, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0x00},
+		Direction: DataIn, Timeout: 30,
+	},
 	CmdReportTargetPortGroups: {
 		Name: "REPORT TARGET PORT GROUPS", OpCode: 0xA3, ServiceAction: 0x0A, HasServiceAction: true,
 		Usage:     []byte{0xA3, 0x2A, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
@@ -329,10 +380,25 @@ var Commands = [NumCommands]Command{
 		Usage:     []byte{0xA3, 0x0D, 0x80, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
 		Direction: DataIn, Access: OnStandby | OnUnavailable, ByPort: true, Conflict: ConflictReads, Timeout: 30,
 	},
+	CmdReportTimestamp: {
+		Name: "REPORT TIMESTAMP", OpCode: 0xA3, ServiceAction: 0x0F, HasServiceAction: true,
+		Usage:     []byte{0xA3, 0x0F, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Timeout: 30,
+	},
+	CmdSetIdentifyingInformation: {
+		Name: "SET IDENTIFYING INFORMATION", OpCode: 0xA4, ServiceAction: 0x06, HasServiceAction: true,
+		Usage:     []byte{0xA4, 0x06, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectState, Timeout: 30,
+	},
 	CmdSetTargetPortGroups: {
 		Name: "SET TARGET PORT GROUPS", OpCode: 0xA4, ServiceAction: 0x0A, HasServiceAction: true,
 		Usage:     []byte{0xA4, 0x0A, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
 		Direction: DataOut, Access: OnStandby | OnUnavailable, Conflict: ConflictWrites, Timeout: 30,
+	},
+	CmdSetTimestamp: {
+		Name: "SET TIMESTAMP", OpCode: 0xA4, ServiceAction: 0x0F, HasServiceAction: true,
+		Usage:     []byte{0xA4, 0x0F, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectState, Timeout: 30,
 	},
 	CmdRead12: {
 		Name: "READ(12)", OpCode: 0xA8,
@@ -353,5 +419,10 @@ var Commands = [NumCommands]Command{
 		Name: "VERIFY(12)", OpCode: 0xAF,
 		Usage:     []byte{0xAF, 0x16, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
 		Direction: DataOut, Conflict: ConflictReads, Effect: EffectReads, Timeout: 60,
+	},
+	CmdReadDefectData12: {
+		Name: "READ DEFECT DATA(12)", OpCode: 0xB7,
+		Usage:     []byte{0xB7, 0x1F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Conflict: ConflictReads, Timeout: 30,
 	},
 }

@@ -58,7 +58,7 @@ func TestUnknownOperationCodesAndServiceActionsAreRefused(t *testing.T) {
 		want Sense
 	}{
 		{CDB{0xC0, 0, 0, 0, 0, 0}, Illegal(InvalidCommandOperationCode)},
-		{CDB{0x04, 0, 0, 0, 0, 0}, Illegal(InvalidCommandOperationCode)},
+		{CDB{0x02, 0, 0, 0, 0, 0}, Illegal(InvalidCommandOperationCode)},
 		{CDB{}, Illegal(InvalidCommandOperationCode)},
 		{CDB{0x5E, 0x04, 0, 0, 0, 0, 0, 0, 0, 0}, InvalidCDBBit(1, 4)},
 		{CDB{0xA3, 0x1F, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, InvalidCDBBit(1, 4)},

@@ -71,7 +71,7 @@ var modePages = [...]modePage{
 	},
 	{
 		code: ModeControl, subpage: controlExtensionSubpage,
-		defaults:   append([]byte{0x4A, 0x01, 0x00, 0x1C, 0x01}, make([]byte, 0x1C-1)...), // IALUAE
+		defaults:   append([]byte{0x4A, 0x01, 0x00, 0x1C, 0x07}, make([]byte, 0x1C-1)...), // TCMOS, SCSIP, IALUAE
 		changeable: append([]byte{0x4A, 0x01, 0x00, 0x1C}, make([]byte, 0x1C)...),
 	},
 	{

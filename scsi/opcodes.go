@@ -19,24 +19,25 @@ const (
 
 // AppendSupportedOperationCodes appends the parameter data that a REPORT
 // SUPPORTED OPERATION CODES command asks for, made from the command table
-// (SPC-5 §6.35), or answers what to refuse the command with.
-func AppendSupportedOperationCodes(b []byte, cdb CDB) ([]byte, error) {
+// (SPC-5 §6.35), or answers what to refuse the command with. has says which
+// commands of the table there are.
+func AppendSupportedOperationCodes(b []byte, cdb CDB, has func(CommandID) bool) ([]byte, error) {
 	rctd := cdb.Bit(2, 7)
 	opcode, sa := cdb.Byte(requestedOpCodeField), cdb.Uint16(requestedServiceAction)
 	e := &opcodes[opcode]
 	switch cdb.Byte(2) & 7 {
 	case reportAll:
-		return appendAllCommands(b, rctd), nil
+		return appendAllCommands(b, rctd, has), nil
 	case reportOpCode:
 		if e.serviceActions {
 			return nil, InvalidCDBField(requestedOpCodeField)
 		}
-		return appendOneCommand(b, e.first, rctd), nil
+		return appendOneCommand(b, e.first, rctd, has), nil
 	case reportServiceAction:
 		if e.first != NoCommand && !e.serviceActions {
 			return nil, InvalidCDBField(requestedOpCodeField)
 		}
-		return appendOneCommand(b, findServiceAction(e, sa), rctd), nil
+		return appendOneCommand(b, findServiceAction(e, sa), rctd, has), nil
 	case reportEither:
 		id := e.first
 		switch {
@@ -45,7 +46,7 @@ func AppendSupportedOperationCodes(b []byte, cdb CDB) ([]byte, error) {
 		case sa != 0:
 			id = NoCommand
 		}
-		return appendOneCommand(b, id, rctd), nil
+		return appendOneCommand(b, id, rctd, has), nil
 	}
 	return nil, InvalidCDBBit(reportingOptionsField, 2)
 }
@@ -62,10 +63,13 @@ func findServiceAction(e *opcodeEntry, sa uint16) CommandID {
 }
 
 // appendAllCommands appends the all commands format (SPC-5 §6.35.2).
-func appendAllCommands(b []byte, rctd bool) []byte {
+func appendAllCommands(b []byte, rctd bool, has func(CommandID) bool) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
 	for id := NoCommand + 1; id < NumCommands; id++ {
+		if !has(id) {
+			continue
+		}
 		c := &Commands[id]
 		flags := byte(0)
 		if c.HasServiceAction {
@@ -87,8 +91,8 @@ func appendAllCommands(b []byte, rctd bool) []byte {
 }
 
 // appendOneCommand appends the one command format (SPC-5 §6.35.3).
-func appendOneCommand(b []byte, id CommandID, rctd bool) []byte {
-	if id == NoCommand {
+func appendOneCommand(b []byte, id CommandID, rctd bool, has func(CommandID) bool) []byte {
+	if id == NoCommand || !has(id) {
 		return append(b, 0, supportNone, 0, 0)
 	}
 	c := &Commands[id]

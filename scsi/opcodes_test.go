@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+func every(CommandID) bool { return true }
+
 func supportedOpCodes(options byte, opcode byte, sa uint16) CDB {
 	c := CDB{0xA3, 0x0C, options, opcode, byte(sa >> 8), byte(sa), 0, 0, 0xFF, 0xFF, 0, 0}
 	return c
@@ -17,7 +19,7 @@ func TestAllSupportedOperationCodesAreTheTable(t *testing.T) {
 		if timeouts {
 			options, size = 0x80, 20
 		}
-		b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(options, 0, 0))
+		b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(options, 0, 0), every)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,16 +49,16 @@ func TestOneSupportedCommandIsReportedWithItsUsage(t *testing.T) {
 			good, bad = bad, good
 		}
 		for _, option := range []byte{good, 3} {
-			b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(option, c.OpCode, c.ServiceAction))
+			b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(option, c.OpCode, c.ServiceAction), every)
 			if err != nil || b[1] != 3 || !bytes.Equal(b[4:], c.Usage) {
 				t.Errorf("%s, option %d: % X, %v", c.Name, option, b, err)
 			}
 		}
-		b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(good|0x80, c.OpCode, c.ServiceAction))
+		b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(good|0x80, c.OpCode, c.ServiceAction), every)
 		if err != nil || b[1] != 0x83 || len(b) != 4+len(c.Usage)+12 {
 			t.Errorf("%s with timeouts: % X, %v", c.Name, b, err)
 		}
-		if b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(bad, c.OpCode, c.ServiceAction)); err != InvalidCDBField(3) {
+		if b, err := AppendSupportedOperationCodes(nil, supportedOpCodes(bad, c.OpCode, c.ServiceAction), every); err != InvalidCDBField(3) {
 			t.Errorf("%s, option %d: % X, %v; want INVALID FIELD IN CDB", c.Name, bad, b, err)
 		}
 	}
@@ -71,11 +73,11 @@ func TestUnsupportedCommandsAreReportedAsSuch(t *testing.T) {
 		supportedOpCodes(3, 0x5E, 9),
 		supportedOpCodes(3, 0x28, 1),
 	} {
-		if b, err := AppendSupportedOperationCodes(nil, cdb); err != nil || !bytes.Equal(b, none) {
+		if b, err := AppendSupportedOperationCodes(nil, cdb, every); err != nil || !bytes.Equal(b, none) {
 			t.Errorf("% X: % X, %v", []byte(cdb), b, err)
 		}
 	}
-	if _, err := AppendSupportedOperationCodes(nil, supportedOpCodes(4, 0, 0)); err != InvalidCDBBit(2, 2) {
+	if _, err := AppendSupportedOperationCodes(nil, supportedOpCodes(4, 0, 0), every); err != InvalidCDBBit(2, 2) {
 		t.Errorf("a reserved reporting option: %v", err)
 	}
 }

@@ -1,0 +1,40 @@
+package lun
+
+import (
+	"fmt"
+
+	"github.com/tandem-san/tandem/scsi"
+)
+
+// Durable is what a logical unit keeps besides reservations and mode
+// parameters. Like them it goes with the brain; unlike them it survives a loss
+// of power, except for the timestamp.
+type Durable struct {
+	// Identifying is the identifying information that was set; nil: that of the
+	// configuration.
+	Identifying *Identifying `json:"identifying,omitempty"`
+	// Clock is how many milliseconds the timestamp is ahead of this machine's
+	// clock; nil when it was not set.
+	Clock *int64 `json:"clock,omitempty"`
+}
+
+// Identifying is identifying information (SPC-5 §5.7).
+type Identifying struct {
+	Peripheral []byte `json:"peripheral,omitempty"` // at most 512 bytes
+	Text       []byte `json:"text,omitempty"`       // at most 256 bytes of UTF-8 with the terminator
+}
+
+// check refuses what could not have been set.
+func (d *Durable) check() error {
+	if i := d.Identifying; i != nil && (len(i.Peripheral) > scsi.MaxPeripheralInformation || len(i.Text) > scsi.MaxTextInformation) {
+		return fmt.Errorf("%w: identifying information of %d bytes and %d of text, at most %d and %d are accepted",
+			ErrState, len(i.Peripheral), len(i.Text), scsi.MaxPeripheralInformation, scsi.MaxTextInformation)
+	}
+	return nil
+}
+
+// powerOn is what a loss of power leaves of it.
+func (d Durable) powerOn() Durable {
+	d.Clock = nil
+	return d
+}
