@@ -111,7 +111,8 @@ func (c *Core) Epoch(name string) uint64 {
 // Witnesses are the peers that must hold what a logical unit is about to
 // acknowledge of its own state: every one that may become primary after this
 // controller, by the grant as it is or as a request under way may have made
-// it, and every one that can be reached and so may be made a candidate next.
+// it, and every one that promises and so may be made a candidate next. One that
+// seems to be up and is silent is not waited for.
 func (c *Core) Witnesses(name string) []NodeID {
 	u := c.named[name]
 	if u == nil {
@@ -119,7 +120,7 @@ func (c *Core) Witnesses(name string) []NodeID {
 	}
 	var out []NodeID
 	for _, p := range c.cfg.Peers {
-		if c.up[p] || u.mayHave(p) {
+		if c.up[p] && (c.now < u.promises[p].until || mutantSilentWitness) || u.mayHave(p) {
 			out = append(out, p)
 		}
 	}
