@@ -31,7 +31,8 @@ type Core struct {
 	lastID   uint64    // of the last change request
 	hold     holdState // the arbiter's lease
 	settles  uint64    // how many Settles were asked for
-	settling bool      // the last of them is not answered yet
+	settleAt Instant   // when the last of them was
+	settling bool      // it is not answered yet
 	requests []Change  // gathered during this Step
 	asking   []*unit   // whose they are, in the same order
 	ready    []Action  // gathered during this Step
@@ -258,7 +259,7 @@ func (c *Core) changeLost(id uint64) {
 // settle asks for a Settle unless one is under way.
 func (c *Core) settle() {
 	if !c.settling {
-		c.settling = true
+		c.settling, c.settleAt = true, c.now
 		c.settles++
 		c.do(Settle{})
 	}
@@ -271,6 +272,7 @@ func (c *Core) settled(s State) {
 	c.known = true
 	later := false
 	for _, u := range c.units {
+		u.drain.answered = u.drain.active
 		switch {
 		case u.pending == nil || !u.pending.doubt:
 		case u.pending.settle <= c.settles:

@@ -10,6 +10,10 @@ import (
 // handover is given up.
 const drainLimit = 2 * time.Second
 
+// arbiterLimit is how long the arbiter may take to answer before nothing is
+// handed over.
+const arbiterLimit = time.Second
+
 // forceLimit is how long the operator's force waits for the promises and
 // leases that even force must respect.
 const forceLimit = 10 * time.Second
@@ -73,6 +77,8 @@ func (c *Core) whyNotHandOver(u *unit, to NodeID) string {
 		return ""
 	case u.pending != nil || u.drain.active || u.released == u.grant.Epoch:
 		return "its grant is changing; try again"
+	case c.silent():
+		return "the arbiter does not answer"
 	case u.mustFence():
 		return fmt.Sprintf("controller %v is not fenced yet", u.unfenced())
 	case !u.grant.Has(to) || !c.up[to]:
@@ -96,7 +102,9 @@ func (c *Core) Refusal(name string, to NodeID) string {
 	return c.whyNotHandOver(u, to)
 }
 
-// startDrain stops new commands and waits for those in flight.
+// startDrain stops new commands and waits for those in flight. Meanwhile it asks
+// the arbiter for a sign of life: what is given up while the arbiter is away
+// nobody can serve.
 func (c *Core) startDrain(u *unit, h handover) {
 	if u.drain.active {
 		return
@@ -104,18 +112,29 @@ func (c *Core) startDrain(u *unit, h handover) {
 	h.active, h.deadline = true, c.now+drainLimit
 	u.drain = h
 	c.do(Drain{LUN: u.cfg.Name, Epoch: u.grant.Epoch})
+	c.settle()
 }
 
-// watchDrain gives up a handover whose commands do not finish, or whose
-// successor is gone.
+// silent reports whether the arbiter has not answered for long.
+func (c *Core) silent() bool {
+	return c.settling && c.now >= c.settleAt+arbiterLimit && !mutantReleaseUnanswered
+}
+
+// watchDrain gives up a handover whose commands do not finish, whose successor
+// is gone, or which the arbiter could not be asked for.
 func (c *Core) watchDrain(u *unit) {
 	to := u.drain.to
 	var reason string
 	switch {
+	case c.mayRelease(u):
+		c.release(u)
+		return
 	case c.leaving:
 		return
 	case !c.up[to]:
 		reason = fmt.Sprintf("controller %d cannot be reached any more", to)
+	case c.silent():
+		reason = "the arbiter does not answer"
 	case c.now >= u.drain.deadline:
 		reason = fmt.Sprintf("commands in flight did not finish in %v", drainLimit)
 	default:
@@ -128,13 +147,24 @@ func (c *Core) watchDrain(u *unit) {
 	c.alarm(u, "handover given up: "+reason)
 }
 
-// drainDone gives the unit up for this epoch: whatever happens, this controller
-// serves it again only under a new grant.
+// drainDone notes that no command is in flight.
 func (c *Core) drainDone(e Drained) {
 	u := c.named[e.LUN]
 	if u == nil || !u.drain.active || u.grant.Epoch != e.Epoch || u.grant.Primary != c.cfg.Self {
 		return
 	}
+	u.drain.done = true
+}
+
+// mayRelease reports whether what is handed over can be given up. Who leaves
+// does not wait for the arbiter.
+func (c *Core) mayRelease(u *unit) bool {
+	return u.drain.done && (u.drain.answered || c.leaving || mutantReleaseUnanswered)
+}
+
+// release gives the unit up for this epoch: whatever happens, this controller
+// serves it again only under a new grant.
+func (c *Core) release(u *unit) {
 	to := u.drain.to
 	if c.leaving && !c.up[to] {
 		to = c.successor(u)

@@ -31,7 +31,10 @@ func (c *Core) lead(u *unit) {
 
 // fitCandidates asks for the candidates that can be heard: fewer when promises
 // stopped coming, more when they come from others. It asks while the old
-// promises still last, so that a lost candidate costs no pause.
+// promises still last, so that a lost candidate costs no pause. Whom it has fenced
+// it has taken out of the grant at once: a process that starts anew would fence
+// again, and two that are primaries of different logical units would go on killing
+// each other.
 func (c *Core) fitCandidates(u *unit) {
 	fit := []NodeID{c.cfg.Self}
 	for _, p := range c.cfg.Peers {
@@ -40,7 +43,8 @@ func (c *Core) fitCandidates(u *unit) {
 		}
 	}
 	slices.Sort(fit)
-	if slices.Equal(fit, u.grant.Candidates) {
+	done := u.grant.Unfenced&u.fenced != 0 && !mutantFenceUnrecorded
+	if slices.Equal(fit, u.grant.Candidates) && !done {
 		return
 	}
 	ch := c.aloneChange(u)
@@ -157,10 +161,11 @@ func (c *Core) fenced(e Fenced) {
 
 // keeps reports whether a newer grant only changes the candidates of a logical
 // unit that is served here: it is served on without a break, by a brain that
-// knows what others may be writing.
+// knows what others may be writing. One that has not had the right yet, because
+// the process has just started, knows nothing of what an earlier life allowed.
 func (c *Core) keeps(u *unit, g Grant) bool {
 	self := c.cfg.Self
-	return g.Primary == self && g.Epoch == u.grant.Epoch+1 && u.mayServe(self) && !u.drain.active
+	return g.Primary == self && g.Epoch == u.grant.Epoch+1 && (u.served || mutantKeptUnserved) && u.mayServe(self) && !u.drain.active
 }
 
 // leaveOut deals with candidates that were left out where secondaries write and

@@ -29,7 +29,7 @@ func (c *Core) maintain(e Maintenance) {
 // because this controller leaves or is drained. It reports whether it has begun
 // to. A drained controller keeps what no other can serve, until one can.
 func (c *Core) giveAway(u *unit) bool {
-	if !c.leaving && (!c.drained || c.now < u.restAt) {
+	if !c.leaving && (!c.drained || c.now < u.restAt || c.silent()) {
 		return false
 	}
 	to := c.successor(u)

@@ -26,7 +26,11 @@ const (
 	mutantUnfencedLost         = false
 	mutantEarlySettle          = false
 	mutantUnclaimedPromise     = false
-	mutantOldRelease           = false
 	mutantForceLingers         = false
+	mutantSilentWitness        = false
+	mutantReleaseUnanswered    = false
+	mutantKeptUnserved         = false
+	mutantFenceUnrecorded      = false
+	mutantOldRelease           = false
 	mutantNeverShrinks         = false
 )

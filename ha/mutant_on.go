@@ -24,8 +24,12 @@ var (
 	mutantUnfencedLost         bool // forgets whom the one it takes over from had not fenced
 	mutantEarlySettle          bool // ends doubt by a Settle that was sent before the request
 	mutantUnclaimedPromise     bool // counts a promise for what the heartbeat did not claim
-	mutantOldRelease           bool // takes over by a release of an older epoch
 	mutantForceLingers         bool // takes by force what the primary that was off serves again
+	mutantSilentWitness        bool // waits for a peer that is silent
+	mutantReleaseUnanswered    bool // gives up what it hands over while the arbiter is away
+	mutantKeptUnserved         bool // a primary that has just started counts as having served all along
+	mutantFenceUnrecorded      bool // does not tell the arbiter whom it has fenced
+	mutantOldRelease           bool // takes over by a release of an older epoch
 	mutantNeverShrinks         bool // goes on waiting for a candidate that is gone
 )
 
@@ -51,7 +55,11 @@ var Mutants = map[string]*bool{
 	"unfenced-lost":           &mutantUnfencedLost,
 	"early-settle":            &mutantEarlySettle,
 	"unclaimed-promise":       &mutantUnclaimedPromise,
-	"old-release":             &mutantOldRelease,
 	"force-lingers":           &mutantForceLingers,
+	"silent-witness":          &mutantSilentWitness,
+	"release-unanswered":      &mutantReleaseUnanswered,
+	"kept-unserved":           &mutantKeptUnserved,
+	"fence-unrecorded":        &mutantFenceUnrecorded,
+	"old-release":             &mutantOldRelease,
 	"never-shrinks":           &mutantNeverShrinks,
 }

@@ -5,6 +5,7 @@ package ha
 func (c *Core) publish(u *unit) {
 	if until := c.rightUntil(u); until != u.right {
 		u.right = until
+		u.served = u.served || until > c.now
 		c.do(Right{LUN: u.cfg.Name, Epoch: u.grant.Epoch, Until: until})
 	}
 	if r := c.routeOf(u); r != u.route {

@@ -37,7 +37,10 @@ func life(t *testing.T, seed uint64, faults int) {
 	}
 	w.mend()
 	w.rough = nil
-	w.run(12 * time.Second)
+	for range 12 { // whom a fence still kills is started anew
+		w.run(time.Second)
+		w.startAll()
+	}
 	for _, u := range w.units {
 		served := false
 		for _, id := range w.ids() {
@@ -107,10 +110,15 @@ func (w *world) mend() {
 			}
 		}
 	}
+	w.startAll()
+	w.announce()
+}
+
+// startAll starts every controller that does not run.
+func (w *world) startAll() {
 	for _, id := range w.ids() {
 		if w.nodes[id].core == nil {
 			w.start(id)
 		}
 	}
-	w.announce()
 }

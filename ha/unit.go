@@ -17,6 +17,7 @@ type unit struct {
 	urgent   bool               // promises are needed before the next beat
 	fenced   NodeSet            // those of the grant's Unfenced that are
 	fencing  NodeID             // the action for it is not answered yet
+	served   bool               // it has had the right since it became primary
 	kept     uint64             // the epoch into which it has served without a break
 	fenceAt  Instant            // not again before it
 	drain    handover           // under way
@@ -63,6 +64,8 @@ type handover struct {
 	active   bool
 	to       NodeID // 0: to nobody in particular
 	asked    bool   // by that controller
+	done     bool   // no command is in flight
+	answered bool   // the arbiter has answered since
 	deadline Instant
 }
 
@@ -75,6 +78,7 @@ func (u *unit) newPrimary(now Instant, seq uint64) {
 	u.claimed = false
 	u.forced = 0
 	u.fit = false
+	u.served = false
 }
 
 // unfenced are the controllers still to be fenced.
