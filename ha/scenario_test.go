@@ -3,6 +3,7 @@ package ha
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestScenariosTellTheirStory(t *testing.T) {
 
 // clusterFrom makes the world of a story.
 func clusterFrom(t *testing.T, d *datadriven.TestData) *world {
-	nodes, units, manual := 2, 1, d.HasArg("manual")
+	nodes, units, manual := 2, 1, d.HasArg("manual") || d.HasArg("no-arbiter")
 	d.MaybeScanArgs(t, "nodes", &nodes)
 	var failback string
 	d.MaybeScanArgs(t, "failback", &failback)
@@ -46,7 +47,15 @@ func clusterFrom(t *testing.T, d *datadriven.TestData) *world {
 	for i := range units {
 		cfg = append(cfg, UnitConfig{Name: fmt.Sprintf("lun%d", i), Automatic: !manual, Failback: hold, SecondaryWrites: d.HasArg("mode1")})
 	}
-	return newWorld(t, nodes, cfg)
+	w := newWorld(t, nodes, cfg)
+	w.drift = map[NodeID]float64{}
+	if d.HasArg("witness") {
+		w.members = &members{}
+	}
+	if d.HasArg("no-arbiter") {
+		w.none = &noArbiter{grants: map[NodeID]map[string]Grant{}, begun: map[NodeID]Instant{}}
+	}
+	return w
 }
 
 // command carries out one line of a story: a verb, then node ids, then how
@@ -62,6 +71,12 @@ func (w *world) command(d *datadriven.TestData) error {
 				return err
 			}
 			run = v
+		case a.Key == "rate":
+			rate, err := strconv.ParseFloat(a.Vals[0], 64)
+			if err != nil {
+				return err
+			}
+			w.drift[ids[0]] = rate
 		case a.Key == "force":
 		default:
 			var id NodeID
@@ -93,8 +108,13 @@ func (w *world) verb(d *datadriven.TestData, ids []NodeID) error {
 		w.nodes[ids[0]].paused = true
 	case "resume":
 		w.resume(ids[0])
+	case "power-off":
+		w.powerOff(ids[0])
+	case "clock": // command has set it
 	case "cut":
 		w.sever(ids[0], ids[1])
+	case "cut-one-way":
+		w.deafen(ids[0], ids[1])
 	case "heal":
 		w.heal(ids[0], ids[1])
 	case "arbiter-down":
@@ -104,6 +124,26 @@ func (w *world) verb(d *datadriven.TestData, ids []NodeID) error {
 		w.announce()
 	case "cut-arbiter":
 		w.cutArbiter[ids[0]] = true
+	case "heal-arbiter":
+		delete(w.cutArbiter, ids[0])
+		w.announce()
+	case "arbiter-slow":
+		w.arbiterTrip = 400 * time.Millisecond
+	case "witness-down":
+		w.members.witnessDown = true
+	case "witness-up":
+		w.members.witnessDown = false
+		w.announce()
+	case "start-without-state":
+		w.stateless |= Nodes(ids...)
+		w.start(ids[0])
+	case "state-copied":
+		w.stateless &^= Nodes(ids...)
+		for _, p := range w.ids() {
+			if p != ids[0] && w.nodes[p].core != nil {
+				w.linkUp(ids[0], p)
+			}
+		}
 	case "fence-fails":
 		w.fenceFails = true
 	case "fence-works":

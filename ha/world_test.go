@@ -21,11 +21,16 @@ type world struct {
 	units []UnitConfig
 	nodes map[NodeID]*worldNode
 	cut   map[[2]NodeID]bool // messages are lost, silently
+	deaf  map[[2]NodeID]bool // those from the first to the second are
 	queue []delivery
 	log   strings.Builder
 
 	arbiterDown bool
+	arbiterTrip time.Duration // there and back
 	cutArbiter  map[NodeID]bool
+	members     *members   // of the arbiter; nil: it lives by itself
+	none        *noArbiter // not nil: there is no arbiter
+	stateless   NodeSet    // these lack what others have acknowledged
 	state       State
 	leases      map[NodeID]Instant
 	tickets     map[NodeID]int
@@ -64,7 +69,6 @@ type delivery struct {
 
 const (
 	worldLatency  = time.Millisecond
-	arbiterTrip   = 2 * time.Millisecond
 	arbiterLease  = 2 * time.Second
 	fenceDuration = 5 * time.Millisecond
 	tcpGivesUp    = 3 * time.Second
@@ -73,10 +77,10 @@ const (
 func newWorld(t *testing.T, nodes int, units []UnitConfig) *world {
 	w := &world{
 		t: t, units: units,
-		nodes: map[NodeID]*worldNode{}, cut: map[[2]NodeID]bool{},
-		cutArbiter: map[NodeID]bool{},
-		state:      State{Grants: map[string]Grant{}, Holders: map[NodeID]bool{}},
-		leases:     map[NodeID]Instant{}, tickets: map[NodeID]int{}, epochs: map[string]uint64{}, drainTakes: 3 * time.Millisecond,
+		nodes: map[NodeID]*worldNode{}, cut: map[[2]NodeID]bool{}, deaf: map[[2]NodeID]bool{},
+		cutArbiter: map[NodeID]bool{}, arbiterTrip: 2 * time.Millisecond,
+		state:  State{Grants: map[string]Grant{}, Holders: map[NodeID]bool{}},
+		leases: map[NodeID]Instant{}, tickets: map[NodeID]int{}, epochs: map[string]uint64{}, drainTakes: 3 * time.Millisecond,
 		writers: writers{},
 	}
 	for i := 1; i <= nodes; i++ {
@@ -106,6 +110,7 @@ func (w *world) start(id NodeID) {
 		w.t.Fatal(err)
 	}
 	*n = worldNode{id: id, core: core, life: w.lifetimes, routes: map[string]Route{}, rights: map[string]Instant{}}
+	w.none.begin(w, n)
 	w.step(n, Tick{})
 	for _, p := range peers {
 		if w.nodes[p].core != nil {
@@ -117,12 +122,18 @@ func (w *world) start(id NodeID) {
 func (w *world) linkUp(a, b NodeID) {
 	for _, pair := range [][2]NodeID{{a, b}, {b, a}} {
 		w.later(pair[0], 20*time.Millisecond, func(n *worldNode) {
-			if w.nodes[pair[1]].core != nil && !w.cut[link(a, b)] {
+			if w.nodes[pair[1]].core != nil && !w.broken(a, b) && !w.stateless.Has(a) && !w.stateless.Has(b) {
 				w.settled(n, pair[1])
 				w.step(n, PeerUp{pair[1]})
 			}
 		})
 	}
+}
+
+// broken reports whether a link loses messages in either direction, so that no
+// connection lasts or is made.
+func (w *world) broken(a, b NodeID) bool {
+	return w.cut[link(a, b)] || w.deaf[[2]NodeID{a, b}] || w.deaf[[2]NodeID{b, a}]
 }
 
 // crash ends a process: its peers learn it from the reset connection.
@@ -140,15 +151,41 @@ func (w *world) linkDown(id NodeID, after time.Duration) {
 	}
 }
 
+// powerOff ends a machine: nobody is told.
+func (w *world) powerOff(id NodeID) {
+	w.nodes[id].core = nil
+	w.nodes[id].life = 0
+	for _, p := range w.ids() {
+		if w.nodes[p].core != nil {
+			w.later(p, tcpGivesUp, func(n *worldNode) {
+				if w.nodes[id].core == nil {
+					w.step(n, PeerDown{id})
+				}
+			})
+		}
+	}
+}
+
 // sever makes a link lose everything; TCP notices after a while.
 func (w *world) sever(a, b NodeID) {
 	w.cut[link(a, b)] = true
+	w.giveUp(a, b)
+}
+
+// deafen makes a link lose what a sends to b. What b sends arrives, but is not
+// acknowledged, so TCP gives up at both ends.
+func (w *world) deafen(a, b NodeID) {
+	w.deaf[[2]NodeID{a, b}] = true
+	w.giveUp(a, b)
+}
+
+func (w *world) giveUp(a, b NodeID) {
 	for _, pair := range [][2]NodeID{{a, b}, {b, a}} {
 		if w.nodes[pair[0]].core == nil {
 			continue
 		}
 		w.later(pair[0], tcpGivesUp, func(n *worldNode) {
-			if w.cut[link(a, b)] {
+			if w.broken(a, b) {
 				w.step(n, PeerDown{pair[1]})
 			}
 		})
@@ -157,6 +194,8 @@ func (w *world) sever(a, b NodeID) {
 
 func (w *world) heal(a, b NodeID) {
 	delete(w.cut, link(a, b))
+	delete(w.deaf, [2]NodeID{a, b})
+	delete(w.deaf, [2]NodeID{b, a})
 	if w.nodes[a].core != nil && w.nodes[b].core != nil {
 		w.linkUp(a, b)
 	}
@@ -246,13 +285,16 @@ func (w *world) step(n *worldNode, e Event) {
 }
 
 func (w *world) carryOut(n *worldNode, a Action) {
+	if w.none.carryOut(w, n, a) {
+		return
+	}
 	switch a := a.(type) {
 	case Send:
 		m, err := DecodeMessage(a.Message.Encode())
 		if err != nil {
 			w.t.Fatalf("a core sent what it cannot read: %v", err)
 		}
-		if !w.cut[link(n.id, a.To)] && w.nodes[a.To].core != nil {
+		if !w.cut[link(n.id, a.To)] && !w.deaf[[2]NodeID{n.id, a.To}] && w.nodes[a.To].core != nil {
 			w.mail(n.id, a.To, m)
 		}
 	case AskChange:
@@ -322,7 +364,7 @@ func (w *world) tell(id NodeID, format string, args ...any) {
 // become of the sender meanwhile, and the answer back. A request or answer that
 // is lost is noticed after a second.
 func (w *world) askArbiter(n *worldNode, serve func() func(*worldNode), lost func(*worldNode)) {
-	there, loseAnswer := arbiterTrip/2, false
+	there, loseAnswer := w.arbiterTrip/2, false
 	if w.rough != nil && w.rough.IntN(4) == 0 {
 		there += time.Duration(w.rough.IntN(900)) * time.Millisecond
 		loseAnswer = w.rough.IntN(2) == 0
@@ -334,7 +376,7 @@ func (w *world) askArbiter(n *worldNode, serve func() func(*worldNode), lost fun
 		}
 	}
 	w.queue = append(w.queue, delivery{at: w.now + there, do: func(*worldNode) {
-		if w.arbiterDown || w.cutArbiter[n.id] {
+		if w.unreachable(n.id) {
 			back(sent+time.Second-w.now, lost)
 			return
 		}
@@ -343,7 +385,7 @@ func (w *world) askArbiter(n *worldNode, serve func() func(*worldNode), lost fun
 			back(sent+time.Second-w.now, lost)
 			return
 		}
-		back(arbiterTrip/2, answer)
+		back(w.arbiterTrip/2, answer)
 	}})
 }
 
@@ -412,8 +454,8 @@ func (w *world) snapshot() State {
 func (w *world) announce() {
 	s := w.snapshot()
 	for _, id := range w.ids() {
-		if w.nodes[id].core != nil && !w.arbiterDown && !w.cutArbiter[id] {
-			w.later(id, arbiterTrip, func(n *worldNode) { w.step(n, Observed{s}) })
+		if w.nodes[id].core != nil && !w.unreachable(id) {
+			w.later(id, w.arbiterTrip, func(n *worldNode) { w.step(n, Observed{s}) })
 		}
 	}
 }
