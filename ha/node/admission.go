@@ -104,8 +104,11 @@ func (m *mover) openLocal() bool {
 	if m.local != nil {
 		return true
 	}
+	if time.Now().Before(m.rest) {
+		return false
+	}
 	u := m.unit
-	device, err := u.cfg.Open()
+	device, err := m.openDisk()
 	if err != nil {
 		u.node.log.Error("the backend cannot be opened; all data goes through the primary", "lun", u.cfg.Name, "error", err)
 		time.AfterFunc(localRetry, u.nudge)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-san/tandem/block"
 	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/pidfile"
 )
@@ -24,10 +25,23 @@ type Fence struct {
 	// a power switch. Its exit status 0 says that the controller cannot write
 	// any more.
 	Command string
+	// Disk takes the key of the controller away from the disk; UnitConfig.Open
+	// is not used then.
+	Disk Reserved
+}
+
+// Reserved is a disk whose persistent reservations are the fence; package
+// reserve has it.
+type Reserved interface {
+	// Open registers this controller and opens the disk. When its key is taken
+	// away later, lost is called once, which does not wait.
+	Open(lost func(error)) (block.Device, error)
+	// Fence takes the key of another controller away.
+	Fence(ctx context.Context, node uint8) error
 }
 
 // Automatic reports whether the fence can be relied on without an operator.
-func (f Fence) Automatic() bool { return f.PIDFile != "" || f.Command != "" }
+func (f Fence) Automatic() bool { return f.PIDFile != "" || f.Command != "" || f.Disk != nil }
 
 // Path is the pid file of a controller.
 func (f Fence) Path(node ha.NodeID) string { return forNode(f.PIDFile, node) }
@@ -51,6 +65,8 @@ func (f Fence) run(ctx context.Context, node ha.NodeID) error {
 	ctx, cancel := context.WithTimeout(ctx, fencePatience)
 	defer cancel()
 	switch {
+	case f.Disk != nil:
+		return f.Disk.Fence(ctx, uint8(node))
 	case f.PIDFile != "":
 		return pidfile.Kill(ctx, f.Path(node))
 	case f.Command != "":

@@ -40,7 +40,8 @@ type pair struct {
 	holdTime time.Duration
 	maxHeld  int
 	failback time.Duration
-	fence    *Fence // in place of the process fence
+	fence    *Fence     // in place of the process fence
+	keyed    *keyedDisk // in place of disk and fence; may be nil
 	// wrap puts something between a controller and its stable storage.
 	wrap      func(ha.NodeID, States) States
 	arbiter   *arbitertest.Cluster
@@ -136,6 +137,9 @@ func (p *pair) start(id ha.NodeID) {
 	fence := Fence{PIDFile: pattern}
 	if p.fence != nil {
 		fence = *p.fence
+	}
+	if p.keyed != nil {
+		fence = Fence{Disk: keyedPath{p.keyed, id}}
 	}
 	store := p.arbiter.StoreAt("1", id)
 	states, err := statefile.Open(p.states(id), fmt.Sprint("controller ", id))

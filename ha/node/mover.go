@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandem-san/tandem/block"
@@ -24,6 +25,9 @@ type mover struct {
 	local  *forward.Local // over shared
 	proxy  *forward.Proxy // where commands were forwarded to last; nil when nowhere
 	at     ha.NodeID      // and whose it is
+
+	taken *atomic.Bool // the key was, since the backend was opened last; may be nil
+	rest  time.Time    // no data is moved here before
 
 	refused complaint
 }
@@ -94,6 +98,7 @@ func (m *mover) run(ctx context.Context) {
 func (m *mover) move(ctx context.Context) {
 	u := m.unit
 	want, drains, wish := u.next()
+	m.letGo(ctx)
 	if m.device != nil && len(drains) > 0 && !m.vacate(ctx, wish) {
 		u.nudge()
 		return
@@ -178,11 +183,16 @@ func (m *mover) withdraw(ctx context.Context, next ha.Route) {
 // that the one before left.
 func (m *mover) start(want ha.Route) bool {
 	u := m.unit
+	if want.Since == u.barred.Load() {
+		m.complain(fmt.Sprintf("not served: this controller was fenced while it was the primary, its key is not on the disk any more. Make sure that nobody else writes to the disk, then register again: 'tandem promote %s --force'", u.cfg.Name))
+		u.node.giveAway(u)
+		return false
+	}
 	if err := u.replica.distrust(); err != nil {
 		m.refuse(err)
 		return false
 	}
-	device, err := u.cfg.Open()
+	device, err := m.openDisk()
 	if err != nil {
 		u.node.log.Error("the backend cannot be opened; this controller is primary and cannot serve", "lun", u.cfg.Name, "error", err)
 		return false
@@ -227,11 +237,14 @@ func (m *mover) stop(ctx context.Context) {
 // refuse says why a logical unit is not served though this controller is its
 // primary.
 func (m *mover) refuse(why error) {
+	m.complain(fmt.Sprintf("not served: %v. Start the controllers that served it last, or go on without what they know: 'tandem promote %s --force'", why, m.unit.cfg.Name))
+}
+
+// complain says why a logical unit is not served, to the log from time to time.
+func (m *mover) complain(text string) {
 	u := m.unit
-	if !m.refused.due() {
-		return
-	}
-	text := fmt.Sprintf("not served: %v. Start the controllers that served it last, or go on without what they know: 'tandem promote %s --force'", why, u.cfg.Name)
-	u.node.log.Error(text, "lun", u.cfg.Name)
 	u.node.notes.keep(u.cfg.Name, text, false)
+	if m.refused.due() {
+		u.node.log.Error(text, "lun", u.cfg.Name)
+	}
 }

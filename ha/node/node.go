@@ -237,6 +237,8 @@ func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 		return cmp.Or(err, fmt.Errorf("logical unit %q: controller %d is drained: undrain it first", name, n.cfg.Self))
 	}
 	if force {
+		u.barred.Store(0)
+		u.nudge()
 		u.replica.accept()
 		n.save(u)
 		n.trustChanged()

@@ -68,8 +68,11 @@ type Unit struct {
 	damaged bool // its state was, on stable storage
 	// admission is for mode 1.
 	admission admission
-	lost      lostNexuses
-	known     knownNexuses
+	// barred is the reign (ha.Route.Since) in which this controller was primary
+	// and was fenced; it does not serve in it any more. 0: none.
+	barred atomic.Uint64
+	lost   lostNexuses
+	known  knownNexuses
 }
 
 var _ lun.Unit = (*Unit)(nil)
