@@ -16,6 +16,7 @@ const (
 	DefaultMaxNexuses  = 1024
 	DefaultWorkers     = 32
 	DefaultMaxTransfer = 8 << 20
+	DefaultEraseRate   = 256 << 20
 
 	DefaultMaxUnmap            = 1 << 20
 	DefaultMaxUnmapDescriptors = 256
@@ -112,6 +113,9 @@ type Config struct {
 	// MaxTransfer is the most bytes that one READ or WRITE moves. Default
 	// 8 MiB.
 	MaxTransfer int
+	// EraseRate is how many bytes in a second SANITIZE, OVERWRITE writes at
+	// most. Default 256 MiB.
+	EraseRate int
 	// Commit, when set, makes a State survive the loss of this controller. It
 	// is called before a change of reservations or mode parameters is
 	// acknowledged, one call at a time; an error undoes the change and ends the
@@ -143,7 +147,7 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		v *int
 		d int
-	}{{&c.BlockSize, DefaultBlockSize}, {&c.MaxTasks, DefaultMaxTasks}, {&c.MaxNexuses, DefaultMaxNexuses}, {&c.Workers, DefaultWorkers}, {&c.MaxTransfer, DefaultMaxTransfer},
+	}{{&c.BlockSize, DefaultBlockSize}, {&c.MaxTasks, DefaultMaxTasks}, {&c.MaxNexuses, DefaultMaxNexuses}, {&c.Workers, DefaultWorkers}, {&c.MaxTransfer, DefaultMaxTransfer}, {&c.EraseRate, DefaultEraseRate},
 		{&c.MaxUnmapDescriptors, DefaultMaxUnmapDescriptors}} {
 		if *d.v == 0 {
 			*d.v = d.d
@@ -202,6 +206,7 @@ func (c Config) check() error {
 		{"nexus limit", c.MaxNexuses, 1, maxNexuses},
 		{"number of workers", c.Workers, 1, maxWorkers},
 		{"transfer limit in bytes", c.MaxTransfer, MaxBlockSize, 1 << 30},
+		{"rate of erasure in bytes a second", c.EraseRate, 1, 1 << 40},
 		{"limit of UNMAP descriptors", c.MaxUnmapDescriptors, 1, maxUnmapDescriptors},
 		{"provisioning type", int(c.Provisioning), 0, int(scsi.ThinProvisioned)},
 		{"form factor", int(c.FormFactor), 0, maxFormFactor},

@@ -16,6 +16,8 @@ func requestSense(b *brain, t *Task) bool {
 	var s scsi.Sense
 	if n.attentionCount > 0 {
 		s = unitAttention(n.takeAttention())
+	} else if e := b.state.durable.Erasure; e != nil {
+		s = b.erasureSense(e)
 	} else {
 		s, _ = n.access.Refusal(&scsi.Commands[scsi.CmdTestUnitReady])
 	}

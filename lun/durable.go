@@ -16,6 +16,8 @@ type Durable struct {
 	// Clock is how many milliseconds the timestamp is ahead of this machine's
 	// clock; nil when it was not set.
 	Clock *int64 `json:"clock,omitempty"`
+	// Erasure is under way, or has failed.
+	Erasure *Erasure `json:"erasure,omitempty"`
 }
 
 // Identifying is identifying information (SPC-5 §5.7).
@@ -30,7 +32,7 @@ func (d *Durable) check() error {
 		return fmt.Errorf("%w: identifying information of %d bytes and %d of text, at most %d and %d are accepted",
 			ErrState, len(i.Peripheral), len(i.Text), scsi.MaxPeripheralInformation, scsi.MaxTextInformation)
 	}
-	return nil
+	return d.Erasure.check()
 }
 
 // powerOn is what a loss of power leaves of it.

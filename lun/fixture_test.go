@@ -154,10 +154,14 @@ func (p *port) status(t *testing.T, n lun.Nexus, cdb []byte, out []byte, want sc
 func (p *port) clear(t *testing.T, nexuses ...lun.Nexus) {
 	t.Helper()
 	for _, n := range nexuses {
-		for range 20 {
+		for range 1000 {
 			task, _ := p.do(t, n, testUnitReady(), nil)
 			if task.Status == scsi.StatusGood {
 				break
+			}
+			if task.Sense.HasProgress { // of FORMAT UNIT or SANITIZE
+				time.Sleep(time.Millisecond)
+				continue
 			}
 			if task.Sense.Key != scsi.UnitAttention {
 				t.Fatalf("TEST UNIT READY ended with %v, %v", task.Status, task.Sense)

@@ -101,6 +101,11 @@ func init() {
 		scsi.CmdSynchronizeCache16: flushes,
 		scsi.CmdStartStopUnit:      {prepare: prepareStartStop, execute: synchronize, free: true},
 
+		scsi.CmdFormatUnit:              {prepare: prepareFormat, execute: formatUnit},
+		scsi.CmdSanitizeOverwrite:       {prepare: prepareOverwrite, execute: sanitizeOverwrite},
+		scsi.CmdSanitizeBlockErase:      {prepare: prepareErasure, execute: sanitizeBlockErase},
+		scsi.CmdSanitizeExitFailureMode: {prepare: prepareExitFailure, execute: exitFailure},
+
 		scsi.CmdReserve6:           reserves,
 		scsi.CmdReserve10:          reserves,
 		scsi.CmdRelease6:           releases,
@@ -123,7 +128,7 @@ func init() {
 // has reports whether the logical unit has a command of the command table.
 func (u *LogicalUnit) has(id scsi.CommandID) bool {
 	switch id {
-	case scsi.CmdUnmap:
+	case scsi.CmdUnmap, scsi.CmdSanitizeBlockErase:
 		return !u.config.NoUnmap
 	}
 	return handlers[id].prepare != nil

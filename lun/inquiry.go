@@ -136,7 +136,7 @@ func (u *LogicalUnit) vpdBlockLimits(*Access, *Task) []byte {
 }
 
 func (u *LogicalUnit) vpdBlockDeviceCharacteristics(*Access, *Task) []byte {
-	return scsi.AppendBlockDeviceCharacteristics(nil, u.config.RotationRate, u.config.FormFactor)
+	return scsi.AppendBlockDeviceCharacteristics(nil, u.config.RotationRate, u.config.FormFactor, u.has(scsi.CmdSanitizeBlockErase))
 }
 
 func (u *LogicalUnit) vpdLogicalBlockProvisioning(*Access, *Task) []byte {

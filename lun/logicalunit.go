@@ -76,6 +76,9 @@ type brain struct {
 	statistics     statistics
 	began          time.Time
 	stops, unloads uint32 // since then
+	erases         bool   // the goroutine of an erasure runs
+	// erased is how many logical blocks the erasure has written.
+	erased atomic.Uint64
 
 	nexuses   map[Nexus]*nexus
 	lastNexus uint32
@@ -123,6 +126,7 @@ func (u *LogicalUnit) Activate(device block.Device, right Right, state State) er
 		n.attention(scsi.AsymmetricAccessStateChanged)
 	}
 	u.brain = b
+	b.startErasing()
 	u.config.Log.Info("logical unit active", "lun", u.config.Name, "blocks", b.blocks, "block_size", bs, "nexuses", len(b.nexuses))
 	return nil
 }
@@ -145,8 +149,9 @@ func (u *LogicalUnit) Drain(ctx context.Context) error {
 		return nil
 	}
 	b.drain()
+	b.turnAwayIf(func(t *Task) bool { return t.state.phase == phaseParked })
 	idle := b.whenIdle()
-	u.mu.Unlock()
+	b.run()
 	select {
 	case <-idle:
 		return nil
@@ -162,6 +167,7 @@ func (u *LogicalUnit) Resume() {
 	if b := u.brain; b != nil && !b.stopping {
 		b.draining = false
 		b.leaving.Store(false)
+		b.startErasing()
 	}
 }
 

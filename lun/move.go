@@ -114,10 +114,14 @@ func (u *LogicalUnit) Vacate(ctx context.Context) error {
 
 // turnAway ends the tasks that do not run yet.
 func (b *brain) turnAway() {
+	b.turnAwayIf(func(t *Task) bool { return t.state.phase < phaseExecuting })
+}
+
+func (b *brain) turnAwayIf(match func(*Task) bool) {
 	b.waking = true
 	for t := b.tasks.oldest; t != nil; {
 		next := t.state.newer
-		if t.state.phase < phaseExecuting {
+		if match(t) {
 			b.withdraw(t)
 			t.notServed()
 			b.complete(t)

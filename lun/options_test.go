@@ -114,7 +114,7 @@ func TestWhatIsConfiguredOfBlocksIsTold(t *testing.T) {
 		limits.OptimalUnmapGranularity != 6144 || !limits.UnmapAlignmentValid || limits.UnmapAlignment != 4096 {
 		t.Errorf("block limits %+v, %v", limits, err)
 	}
-	if got := f.good(t, alice, inquiry(true, 0xB1, 255), nil); !bytes.Equal(got[4:8], []byte{0x1C, 0x20, 0, 2}) {
+	if got := f.good(t, alice, inquiry(true, 0xB1, 255), nil); !bytes.Equal(got[4:8], []byte{0x1C, 0x20, 0, 0x42}) {
 		t.Errorf("block device characteristics % X", got[:8])
 	}
 	if got := f.good(t, alice, inquiry(true, 0xB2, 255), nil); got[6] != 1 {
@@ -145,7 +145,7 @@ func TestCommandsAboveTheConfiguredLimitsAreRefused(t *testing.T) {
 
 func TestNothingIsReportedThatIsNotConfigured(t *testing.T) {
 	f := ready(t, testConfig())
-	if got := f.good(t, alice, inquiry(true, 0xB1, 255), nil); !bytes.Equal(got[4:8], make([]byte, 4)) {
+	if got := f.good(t, alice, inquiry(true, 0xB1, 255), nil); !bytes.Equal(got[4:8], []byte{0, 0, 0, 0x40}) {
 		t.Errorf("block device characteristics % X", got[:8])
 	}
 	if got := f.good(t, alice, inquiry(true, 0xB2, 255), nil); got[6] != 0 {

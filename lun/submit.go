@@ -208,6 +208,10 @@ func (b *brain) proceed(t *Task) {
 		b.complete(t)
 		return
 	}
+	if b.erasing(t) {
+		b.complete(t)
+		return
+	}
 	if s.lba < s.end && !h.free && !b.ranges.acquire(t) {
 		s.phase = phaseRange
 		return
@@ -261,6 +265,9 @@ func (b *brain) gate(t *Task) bool {
 			t.check(sense)
 			return false
 		}
+	}
+	if b.erasing(t) {
+		return false
 	}
 	if sense, ok := c.Check(t.CDB); !ok {
 		t.check(sense)
@@ -324,7 +331,9 @@ func (b *brain) finish(t *Task) {
 	if held {
 		b.ranges.release(t)
 	}
-	b.complete(t)
+	if !t.state.park || !b.park(t) {
+		b.complete(t)
+	}
 	if held {
 		b.grantRanges()
 	}
@@ -333,6 +342,11 @@ func (b *brain) finish(t *Task) {
 // grantRanges goes on with the tasks that a range has become free for.
 func (b *brain) grantRanges() {
 	for t := b.ranges.grant(); t != nil; t = b.ranges.grant() {
+		if b.erasing(t) {
+			b.ranges.release(t)
+			b.complete(t)
+			continue
+		}
 		t.state.phase = phaseExecuting
 		b.queue(t, actionExecute)
 	}

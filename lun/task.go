@@ -16,6 +16,7 @@ const (
 	phaseDormant         // waits for older tasks (SAM-6 §8.5)
 	phaseDataOut         // waits for the transport to gather data-out
 	phaseRange           // waits for overlapping commands
+	phaseParked          // waits for the end of an erasure
 	phaseExecuting       // runs, or is about to
 	phaseMoving          // its Mover has it
 	phaseCompleted       // left the task set
@@ -55,6 +56,10 @@ type taskState struct {
 	hasRange, exclusive bool
 	// sync asks for what is written to be made durable before the status.
 	sync bool
+
+	// park: it does not end when it was executed, but waits for the end of the
+	// erasure it has begun.
+	park bool
 
 	// aborted is set, atomically, when the task is to end without effect; tas
 	// when it ends with TASK ABORTED status.

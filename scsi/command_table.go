@@ -8,6 +8,7 @@ const (
 	NoCommand CommandID = iota
 	CmdTestUnitReady
 	CmdRequestSense
+	CmdFormatUnit
 	CmdRead6
 	CmdWrite6
 	CmdInquiry
@@ -30,6 +31,9 @@ const (
 	CmdReadBuffer
 	CmdWriteSame10
 	CmdUnmap
+	CmdSanitizeOverwrite
+	CmdSanitizeBlockErase
+	CmdSanitizeExitFailureMode
 	CmdLogSense
 	CmdModeSelect10
 	CmdReserve10
@@ -104,6 +108,11 @@ var Commands = [NumCommands]Command{
 		Name: "REQUEST SENSE", OpCode: 0x03,
 		Usage:     []byte{0x03, 0x01, 0x00, 0x00, 0xFF, 0x00},
 		Direction: DataIn, Access: always, ByPort: true, WithReserve: true, Attention: AttentionAsData, Timeout: 30,
+	},
+	CmdFormatUnit: {
+		Name: "FORMAT UNIT", OpCode: 0x04,
+		Usage:     []byte{0x04, 0x3F, 0x00, 0x00, 0x00, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectState, Timeout: 86400,
 	},
 	CmdRead6: {
 		Name: "READ(6)", OpCode: 0x08,
@@ -214,6 +223,21 @@ var Commands = [NumCommands]Command{
 		Name: "UNMAP", OpCode: 0x42,
 		Usage:     []byte{0x42, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3F, 0xFF, 0xFF, 0x00},
 		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectWrites, Timeout: 60,
+	},
+	CmdSanitizeOverwrite: {
+		Name: "SANITIZE, OVERWRITE", OpCode: 0x48, ServiceAction: 0x01, HasServiceAction: true,
+		Usage:     []byte{0x48, 0xA1, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectState, Timeout: 86400,
+	},
+	CmdSanitizeBlockErase: {
+		Name: "SANITIZE, BLOCK ERASE", OpCode: 0x48, ServiceAction: 0x02, HasServiceAction: true,
+		Usage:    []byte{0x48, 0xA2, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00},
+		Conflict: ConflictWrites, Effect: EffectState, Timeout: 86400,
+	},
+	CmdSanitizeExitFailureMode: {
+		Name: "SANITIZE, EXIT FAILURE MODE", OpCode: 0x48, ServiceAction: 0x1F, HasServiceAction: true,
+		Usage:    []byte{0x48, 0xBF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00},
+		Conflict: ConflictWrites, Effect: EffectState, Timeout: 30,
 	},
 	CmdLogSense: {
 		Name: "LOG SENSE", OpCode: 0x4D,

@@ -136,11 +136,15 @@ const NonRotating = 0x0001
 
 // AppendBlockDeviceCharacteristics appends the block device characteristics
 // page (SBC-4 §6.6.2). rotationRate is in revolutions per minute and formFactor
-// one of the NOMINAL FORM FACTOR codes, up to 5h; 0 when not reported.
-func AppendBlockDeviceCharacteristics(b []byte, rotationRate uint16, formFactor uint8) []byte {
+// one of the NOMINAL FORM FACTOR codes, up to 5h; 0 when not reported. With
+// blockErase logical blocks can be read after SANITIZE, BLOCK ERASE (WABEREQ).
+func AppendBlockDeviceCharacteristics(b []byte, rotationRate uint16, formFactor uint8, blockErase bool) []byte {
 	var d [blockCharacteristicsLength - vpdHeaderLength]byte
 	binary.BigEndian.PutUint16(d[0:], rotationRate)
 	d[3] = formFactor & 0xF
+	if blockErase {
+		d[3] |= 0x40
+	}
 	return AppendVPD(b, VPDBlockDeviceCharacteristics, d[:])
 }
 
