@@ -16,6 +16,8 @@ type admission struct {
 	grant atomic.Pointer[ha.Grant] // by which commands are routed
 	// floor is the lowest epoch in which anything is still admitted.
 	floor atomic.Uint64
+	// led is the controller that was routed to last, by id.
+	led atomic.Uint32
 }
 
 // routed notes the grant of a route. Only the loop calls it.
@@ -25,6 +27,9 @@ func (a *admission) routed(g ha.Grant, r ha.Route) {
 		return
 	}
 	a.grant.Store(&g)
+	if r.Kind == ha.RouteForward {
+		a.led.Store(uint32(r.Primary))
+	}
 }
 
 // forbid ends what is admitted in epochs before this one. Only the loop calls

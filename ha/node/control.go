@@ -14,6 +14,9 @@ const (
 	controlTaken byte = 3 // stateCopy without a state: it was taken
 	controlShown byte = 4 // all states were shown
 	controlAll   byte = 5 // all states shown were taken, and all data of earlier links was moved
+
+	controlAskQuiet byte = 6 // quietWord: is it so?
+	controlQuiet    byte = 7 // quietWord: it is
 )
 
 // stateCopy is the state of a logical unit on its way to a peer.
@@ -45,6 +48,8 @@ func (h *linkHandler) Control(peer ha.NodeID, payload []byte) {
 	case controlShown:
 		n.works.Go(func() { n.takeAll(peer) })
 		n.progress(peer, func(s *peerState) { s.shown = true })
+	case controlAskQuiet, controlQuiet:
+		n.quietReceived(peer, kind, body)
 	case controlAll:
 		n.ships.PeerSettled(peer)
 		n.progress(peer, func(s *peerState) { s.taken = true })

@@ -94,6 +94,11 @@ func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence) {
 		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
 		return
 	}
+	if n.isQuiet(ctx, u, a) {
+		n.log.Info("no fence is needed: the controller says that it writes nothing any more", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node)
+		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
+		return
+	}
 	err := u.cfg.Fence.run(ctx, a.Node)
 	if err != nil {
 		n.log.Error("fencing failed", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node, "error", err)

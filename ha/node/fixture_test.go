@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -40,6 +41,7 @@ type pair struct {
 	holdTime time.Duration
 	maxHeld  int
 	failback time.Duration
+	third    bool       // there is a controller 3 too
 	fence    *Fence     // in place of the process fence
 	keyed    *keyedDisk // in place of disk and fence; may be nil
 	// wrap puts something between a controller and its stable storage.
@@ -101,7 +103,7 @@ func newPair(t *testing.T, members ...string) *pair {
 		disk: &sharedDisk{Ramdisk: block.NewRamdisk(capacity)}, dir: t.TempDir(),
 		addresses: map[ha.NodeID]string{}, nodes: map[ha.NodeID]*testNode{},
 	}
-	for id := ha.NodeID(1); id <= 2; id++ {
+	for id := ha.NodeID(1); id <= 3; id++ {
 		p.addresses[id] = arbitertest.FreeAddr(t)
 	}
 	return p
@@ -154,7 +156,7 @@ func (p *pair) start(id ha.NodeID) {
 	log := &strings.Builder{}
 	n, err := New(Config{
 		Cluster: clusterName, Self: id, Mode: p.mode, Credentials: credentials,
-		Listen: p.addresses[id], Peers: map[ha.NodeID]string{3 - id: p.addresses[3-id]},
+		Listen: p.addresses[id], Peers: p.peers(id),
 		Store: store, States: kept, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
 		Disconnect: func(context.Context, string) error {
 			if f := p.disconnect.Load(); f != nil {
@@ -197,6 +199,16 @@ func (p *pair) start(id ha.NodeID) {
 			p.t.Logf("log of controller %d:\n%s", id, log)
 		}
 	})
+}
+
+// peers are the other controllers and where they listen.
+func (p *pair) peers(id ha.NodeID) map[ha.NodeID]string {
+	peers := maps.Clone(p.addresses)
+	delete(peers, id)
+	if !p.third {
+		delete(peers, 3)
+	}
+	return peers
 }
 
 // states is the directory in which a controller keeps the states.

@@ -71,13 +71,14 @@ func (u *Unit) nudge() {
 }
 
 // next is what the mover has to reach, whom to tell when the brain is stopped,
-// and the context of their wish.
-func (u *Unit) next() (ha.Route, []ha.Drain, context.Context) {
+// the context of their wish, and what to close once nothing is written here in
+// the right of earlier routes.
+func (u *Unit) next() (want ha.Route, drains []ha.Drain, wish context.Context, quiet []chan struct{}) {
 	u.moves.Lock()
 	defer u.moves.Unlock()
-	drains := u.drains
-	u.drains = nil
-	return u.want, drains, u.vacating
+	drains, quiet = u.drains, u.quiet
+	u.drains, u.quiet = nil, nil
+	return u.want, drains, u.vacating, quiet
 }
 
 // run moves the brain until ctx ends, and then stops it.
@@ -97,17 +98,21 @@ func (m *mover) run(ctx context.Context) {
 // move takes the steps to the newest route.
 func (m *mover) move(ctx context.Context) {
 	u := m.unit
-	want, drains, wish := u.next()
+	want, drains, wish, quiet := u.next()
 	m.letGo(ctx)
 	if m.device != nil && len(drains) > 0 && !m.vacate(ctx, wish) {
+		u.answerLater(quiet)
 		u.nudge()
 		return
 	}
 	if m.device != nil && (want.Kind != ha.RouteServe || want.Since != m.since || len(drains) > 0) {
 		m.stop(ctx)
 	}
-	if want.Kind != ha.RouteForward || want.Primary != m.at {
+	if want.Kind != ha.RouteForward || want.Primary != m.at || len(quiet) > 0 {
 		m.closeLocal()
+	}
+	for _, done := range quiet {
+		close(done)
 	}
 	for _, d := range drains {
 		u.node.post(ha.Drained(d))

@@ -59,6 +59,9 @@ type Unit struct {
 	moves   sync.Mutex    // protects what the mover is asked for
 	want    ha.Route
 	drains  []ha.Drain // answered when the brain has stopped
+	// quiet are to be closed when nothing is written here any more in the right of
+	// an earlier route than want.
+	quiet []chan struct{}
 	// vacating is the context of the newest drain; serveOn ends it when the
 	// brain is to go on after all.
 	vacating context.Context
@@ -68,6 +71,7 @@ type Unit struct {
 	damaged bool // its state was, on stable storage
 	// admission is for mode 1.
 	admission admission
+	answer    quietAnswer
 	// barred is the reign (ha.Route.Since) in which this controller was primary
 	// and was fenced; it does not serve in it any more. 0: none.
 	barred atomic.Uint64
