@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-san/tandem/ha/arbiter/etcd"
 	"github.com/tandem-san/tandem/ha/arbiter/manual"
 	"github.com/tandem-san/tandem/ha/node"
+	"github.com/tandem-san/tandem/ha/reserve"
 	"github.com/tandem-san/tandem/identity"
 	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/lun/statefile"
@@ -76,6 +77,10 @@ func peers(h *ctlconf.HA) map[ha.NodeID]string {
 func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *slog.Logger) ([]node.UnitConfig, error) {
 	var units []node.UnitConfig
 	for _, l := range c.LUNs {
+		fence, err := fenceOf(c, l, log)
+		if err != nil {
+			return nil, err
+		}
 		device, err := openBackend(l, log)
 		if err != nil {
 			return nil, c.Errorf(l.At("path"), "%v", err)
@@ -91,8 +96,8 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 		units = append(units, node.UnitConfig{
 			Name:     l.Name,
 			Home:     l.Options.Role == ctlconf.RolePrimary,
-			Fence:    node.Fence{PIDFile: l.Options.Fence.Path, Command: l.Options.Fence.Command},
-			Describe: describe(unitConfig(c, l), size),
+			Fence:    fence,
+			Describe: describe(unitConfig(c, l), size) + fmt.Sprintf(", path %q, fence %v", l.Path, l.Options.Fence.Kind),
 			Ports:    p,
 			Failback: failback(l),
 			New: func(h node.Hooks) (*lun.LogicalUnit, error) {
@@ -102,6 +107,24 @@ func clusterUnits(c *ctlconf.Config, ports *portNumbers, pool *block.Pool, log *
 		})
 	}
 	return units, nil
+}
+
+// fenceOf is how other controllers are kept from writing. A disk without
+// reservations is refused where these are the fence.
+func fenceOf(c *ctlconf.Config, l *ctlconf.LUN, log *slog.Logger) (node.Fence, error) {
+	f := l.Options.Fence
+	if f.Kind != ctlconf.FencePR {
+		return node.Fence{PIDFile: f.Path, Command: f.Command}, nil
+	}
+	disk := reserve.New(reserve.Config{
+		Path: l.Path, Cluster: c.HA.Cluster, Node: c.HA.ID,
+		Open: func() (block.Device, error) { return openBackend(l, log) },
+	})
+	if err := disk.Check(); err != nil {
+		return node.Fence{}, c.Errorf(l.At("option fence"), "fence pr: %v", err)
+	}
+	log.Info("persistent reservations are the fence", "lun", l.Name, "path", l.Path, "key", disk.Key())
+	return node.Fence{Disk: disk}, nil
 }
 
 // failback is after how long a logical unit comes home; 0: never.

@@ -16,7 +16,7 @@ const (
 	// is the default.
 	FenceNone FenceKind = iota
 	// FencePR takes the old primary's key from the disk (persistent
-	// reservation).
+	// reservation), which must be a block device.
 	FencePR
 	// FenceExec runs a command, such as one for a power switch.
 	FenceExec
@@ -64,7 +64,7 @@ func ParseFence(s string) (Fence, error) {
 	case word == "process":
 		return Fence{}, errors.New(`process, expected the path of a pid file with one %d for the controller's id, such as "process /run/tandem/%d.pid"`)
 	}
-	return Fence{}, errors.New(`expected "process PATH%d", "exec COMMAND" or none`)
+	return Fence{}, errors.New(`expected pr, "exec COMMAND", "process PATH%d" or none`)
 }
 
 // String gives the value of option fence.

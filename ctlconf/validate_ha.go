@@ -135,9 +135,6 @@ func validateEtcd(r *reporter, e *EtcdArbiter) {
 
 // validateSharedLUN checks that both controllers reach the disk.
 func validateSharedLUN(r *reporter, l *LUN, h *HA) {
-	if l.Options.Fence.Kind == FencePR {
-		r.errorf(l.At("option fence"), "option fence pr is not supported yet, expected process, exec or none")
-	}
 	switch {
 	case l.Backend == BackendRAMDisk:
 		r.errorf(l.Position, "lun %s is a ramdisk, which only this controller reaches, expected a path both controllers reach and option shared on", quote(l.Name))

@@ -61,6 +61,8 @@ var (
 	errConflict = errors.New("RESERVATION CONFLICT")
 	// errUnsupported: the kernel or the driver has no reservations.
 	errUnsupported = errors.New("the driver of the device does not support persistent reservations")
+	// errRefused: CHECK CONDITION. The kernel asks for APTPL with each registration.
+	errRefused = errors.New("the disk refuses it with CHECK CONDITION: it must support persistent reservations that outlive a loss of its power (APTPL)")
 )
 
 const (
@@ -109,7 +111,7 @@ func outcome(result int) (err error, again bool) {
 	case status == resultReservationConflict, result&nvmeStatusMask == nvmeReservationConflict:
 		return errConflict, false
 	case status == resultCheckCondition:
-		return fmt.Errorf("the disk refuses it (CHECK CONDITION; the kernel's log may tell why): it must support persistent reservations that outlive a loss of its power (APTPL)"), true
+		return errRefused, true
 	case status == resultBusy, status == resultTaskSetFull:
 		time.Sleep(retryAfter)
 		return fmt.Errorf("the disk is busy (status %#x)", status), true

@@ -37,12 +37,12 @@ func ioctl(file *os.File, r request) (result int, err error) {
 // wholeDisk refuses what is no block device of its own.
 func wholeDisk(path string, info os.FileInfo) error {
 	if info.Mode()&os.ModeDevice == 0 || info.Mode()&os.ModeCharDevice != 0 {
-		return fmt.Errorf("%s is no block device: persistent reservations need a shared SCSI or NVMe disk, or a multipath device of such", path)
+		return fmt.Errorf("%s is no block device, expected a SCSI or NVMe disk with persistent reservations, or a multipath device of such", path)
 	}
 	number := info.Sys().(*syscall.Stat_t).Rdev
 	sysfs := fmt.Sprintf("/sys/dev/block/%d:%d/partition", unix.Major(number), unix.Minor(number))
 	if _, err := os.Stat(sysfs); err == nil {
-		return fmt.Errorf("%s is a partition: reservations are of whole disks, expected one", path)
+		return fmt.Errorf("%s is a partition, expected a whole disk: reservations are of those", path)
 	}
 	return nil
 }

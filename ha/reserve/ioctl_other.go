@@ -18,7 +18,7 @@ func ioctl(*os.File, request) (int, error) {
 }
 
 func wholeDisk(path string, _ os.FileInfo) error {
-	return fmt.Errorf("%s: persistent reservations as a fence need Linux", path)
+	return fmt.Errorf("%s: persistent reservations as a fence need Linux, expected another fence", path)
 }
 
 func sameDisk(*os.File, string) bool { return false }
