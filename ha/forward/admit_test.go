@@ -171,6 +171,47 @@ func TestTheSecondaryMakesDurableWhatAsksForIt(t *testing.T) {
 	}
 }
 
+// What the secondary moves costs one round trip, however much it is, and one
+// frame that nobody waits for. Data-out that must be asked for costs a second
+// round trip, which the data does not cross either.
+func TestAdmissionCostsOneRoundTrip(t *testing.T) {
+	const n = 20
+	solicited := func(b *both) *lun.Task {
+		task := newTask(alice, write10(0, 128), nil, 0)
+		task.ExpectedOut = 64 << 10
+		b.far.out[task] = pattern(64<<10, 1)
+		return task
+	}
+	for _, c := range []struct {
+		name     string
+		task     func(b *both) *lun.Task
+		one, two map[uint8]int64 // frames, by kind
+	}{
+		{"read", func(*both) *lun.Task { return newTask(alice, read10(0, 128), nil, 64<<10) },
+			map[uint8]int64{kindTicket: n}, map[uint8]int64{kindAdmit: n, kindMoved: n}},
+		{"write", func(*both) *lun.Task { return newTask(alice, write10(0, 128), pattern(64<<10, 1), 0) },
+			map[uint8]int64{kindTicket: n}, map[uint8]int64{kindAdmit: n, kindMoved: n}},
+		{"write whose data is asked for", solicited,
+			map[uint8]int64{kindReceive: n, kindTicket: n}, map[uint8]int64{kindAdmit: n, kindGathered: n, kindMoved: n}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := active(t, options{})
+			one, two := b.one.sent(), b.two.sent()
+			for range n {
+				b.far.good(t, c.task(b))
+			}
+			for kind := range one {
+				one[kind] = b.one.sent()[kind] - one[kind]
+				two[kind] = b.two.sent()[kind] - two[kind]
+				if one[kind] != c.one[uint8(kind)] || two[kind] != c.two[uint8(kind)] {
+					t.Errorf("%d commands: %d frames of kind %d from the primary, want %d; from the secondary %d, want %d",
+						n, one[kind], kind, c.one[uint8(kind)], two[kind], c.two[uint8(kind)])
+				}
+			}
+		})
+	}
+}
+
 func TestShortAndLongTransfersAreToldAsByThePrimary(t *testing.T) {
 	b := active(t, options{})
 	for _, c := range []struct {

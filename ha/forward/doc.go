@@ -7,6 +7,16 @@
 // Forward receives them, runs them on the unit and is their transport
 // (lun.Transport). A controller is both at the same time, for different units.
 //
+// Where the secondary has the medium open too (mode 1) reads and writes are
+// only admitted by the primary: it has the unit treat the command like any
+// other up to where it would touch the medium, and then answers with a ticket,
+// which holds the command's blocks (lun.Mover). The secondary moves the data,
+// completes the task, and says so. That is one round trip, and no data crosses
+// the link; data-out that must be asked for costs a second one. A ticket that
+// has run out, or that the secondary cannot use, is given back, and the command
+// is shipped. Until a ticket is used or given back, or the secondary is known to
+// use it no more, its blocks stay held, whatever becomes of the link.
+//
 // Every command carries the epoch of the grant it was routed by, and is run
 // only when the primary serves in that epoch. When the link is lost, each
 // command that is outstanding ends on the secondary with NotServed, and with

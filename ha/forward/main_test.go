@@ -52,9 +52,33 @@ type controller struct {
 	epoch atomic.Uint64 // it serves in this one
 	lease atomic.Int64  // how long a peer may move data
 	log   *safeBuffer
+	wire  *counted
 
 	mu    sync.Mutex
 	units map[string]lun.Unit
+}
+
+// counted is a link that counts, by kind, the frames it is given.
+type counted struct {
+	Sender
+	frames [16]atomic.Int64
+}
+
+func (c *counted) SendData(to ha.NodeID, f link.Frame) error {
+	c.frames[f.Kind].Add(1) // before the answer can come
+	err := c.Sender.SendData(to, f)
+	if err != nil {
+		c.frames[f.Kind].Add(-1)
+	}
+	return err
+}
+
+// sent are the frames sent so far, by kind.
+func (c *controller) sent() (n [16]int64) {
+	for kind := range n {
+		n[kind] = c.wire.frames[kind].Load()
+	}
+	return n
 }
 
 type safeBuffer struct {
@@ -160,7 +184,8 @@ func newController(t testing.TB, ca *identity.Authority, id ha.NodeID, listen st
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Forward = New(c.link, Config{Node: id, Pool: c.pool, Serving: c.serving, Lease: c.leaseOf, MaxTasks: o.maxTasks, Log: log})
+	c.wire = &counted{Sender: c.link}
+	c.Forward = New(c.wire, Config{Node: id, Pool: c.pool, Serving: c.serving, Lease: c.leaseOf, MaxTasks: o.maxTasks, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- c.link.Run(ctx) }()
