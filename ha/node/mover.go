@@ -188,6 +188,9 @@ func (m *mover) withdraw(ctx context.Context, next ha.Route) {
 // that the one before left.
 func (m *mover) start(want ha.Route) bool {
 	u := m.unit
+	if !u.replica.told(want.Since) {
+		return false
+	}
 	if want.Since == u.barred.Load() {
 		m.complain(fmt.Sprintf("not served: this controller was fenced while it was the primary, its key is not on the disk any more. Make sure that nobody else writes to the disk, then register again: 'tandem promote %s --force'", u.cfg.Name))
 		u.node.giveAway(u)

@@ -234,8 +234,16 @@ func (r *replica) judge(g ha.Grant, floor ha.Stamp, relied bool) {
 func (r *replica) accept() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.trust = trust{judged: true}
+	r.trust = trust{judged: true, told: r.trust.told}
 	r.dirty = true
+}
+
+// told reports whether the arbiter has told the floor since it made a grant. A
+// controller learns of its grant in more ways than one, perhaps before that.
+func (r *replica) told(epoch uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.trust.told >= epoch
 }
 
 // distrust is why the newest state must not be served nor count as a copy; nil

@@ -122,6 +122,7 @@ func (n *Node) judge(s ha.State) {
 		relied := g.Has(n.cfg.Self) || n.cfg.Manual && u.damaged
 		u.replica.judge(g, s.Floors[u.cfg.Name], relied)
 		n.save(u)
+		u.nudge() // its mover may wait for this
 	}
 	n.trustChanged()
 }

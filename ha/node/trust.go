@@ -15,6 +15,7 @@ type trust struct {
 	judged bool     // the arbiter was asked since the start:
 	first  ha.Grant // the grant it told
 	floor  ha.Stamp // states before it are out of date
+	told   uint64   // the newest epoch with which the arbiter told the floor
 	offers map[ha.NodeID]ha.Stamp
 }
 
@@ -35,6 +36,7 @@ func (t *trust) judge(g ha.Grant, floor ha.Stamp, relied bool) bool {
 	if t.floor.Before(floor) {
 		t.floor = floor
 	}
+	t.told = max(t.told, g.Epoch)
 	if t.judged {
 		return false
 	}
