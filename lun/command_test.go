@@ -12,10 +12,11 @@ import (
 )
 
 func TestABitTheTableDoesNotKnowIsRefused(t *testing.T) {
-	f := ready(t, testConfig())
+	f := ready(t, fullConfig())
 	for id := scsi.NoCommand + 1; id < scsi.NumCommands; id++ {
 		c := &scsi.Commands[id]
 		if !there(t, f, c) {
+			t.Errorf("%s is not there", c.Name)
 			continue
 		}
 		cdb := plain(c)

@@ -1,6 +1,7 @@
 package lun
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tandem-san/tandem/scsi"
@@ -18,6 +19,8 @@ type Durable struct {
 	Clock *int64 `json:"clock,omitempty"`
 	// Erasure is under way, or has failed.
 	Erasure *Erasure `json:"erasure,omitempty"`
+	// Atomic is under way.
+	Atomic *AtomicWrite `json:"atomic,omitempty"`
 }
 
 // Identifying is identifying information (SPC-5 §5.7).
@@ -32,7 +35,7 @@ func (d *Durable) check() error {
 		return fmt.Errorf("%w: identifying information of %d bytes and %d of text, at most %d and %d are accepted",
 			ErrState, len(i.Peripheral), len(i.Text), scsi.MaxPeripheralInformation, scsi.MaxTextInformation)
 	}
-	return d.Erasure.check()
+	return errors.Join(d.Erasure.check(), d.Atomic.check())
 }
 
 // powerOn is what a loss of power leaves of it.

@@ -199,6 +199,12 @@ func testConfig() lun.Config {
 	}
 }
 
+// fullConfig is that of a logical unit that has every command.
+func fullConfig() lun.Config {
+	var last lun.State
+	return stableConfig(&last)
+}
+
 // newUnit makes an inactive unit.
 func newUnit(t testing.TB, c lun.Config) *lun.LogicalUnit {
 	t.Helper()

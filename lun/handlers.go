@@ -92,6 +92,7 @@ func init() {
 		scsi.CmdWriteAndVerify16:   writeVerifies,
 		scsi.CmdPreFetch10:         fetches,
 		scsi.CmdPreFetch16:         fetches,
+		scsi.CmdWriteAtomic16:      {prepare: prepareWriteAtomic, execute: writeAtomic, apart: true},
 		scsi.CmdORWrite16:          {prepare: prepareWrite, execute: orWrite},
 		scsi.CmdWriteSame10:        sames,
 		scsi.CmdWriteSame16:        sames,
@@ -130,6 +131,8 @@ func (u *LogicalUnit) has(id scsi.CommandID) bool {
 	switch id {
 	case scsi.CmdUnmap, scsi.CmdSanitizeBlockErase:
 		return !u.config.NoUnmap
+	case scsi.CmdWriteAtomic16:
+		return u.config.maxAtomic() > 0
 	}
 	return handlers[id].prepare != nil
 }

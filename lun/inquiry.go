@@ -124,6 +124,7 @@ func (u *LogicalUnit) vpdBlockLimits(*Access, *Task) []byte {
 		MaxTransfer:         uint32(c.MaxTransfer / c.BlockSize),
 		OptimalTransfer:     uint32(min(optimalTransfer, c.MaxTransfer) / c.BlockSize),
 		MaxWriteSame:        c.MaxWriteSame,
+		MaxAtomic:           c.maxAtomic(),
 	}
 	if !c.NoUnmap {
 		l.MaxUnmap = c.MaxUnmap

@@ -71,6 +71,8 @@ type brain struct {
 	waking             bool // wake is under way
 	// leaving is set while draining, for those without the lock.
 	leaving atomic.Bool
+	// ending is set with stopping, for those without the lock.
+	ending atomic.Bool
 
 	buffers        buffers
 	statistics     statistics
@@ -126,6 +128,7 @@ func (u *LogicalUnit) Activate(device block.Device, right Right, state State) er
 		n.attention(scsi.AsymmetricAccessStateChanged)
 	}
 	u.brain = b
+	b.redoAtomic()
 	b.startErasing()
 	u.config.Log.Info("logical unit active", "lun", u.config.Name, "blocks", b.blocks, "block_size", bs, "nexuses", len(b.nexuses))
 	return nil
@@ -207,6 +210,7 @@ func (u *LogicalUnit) Deactivate() State {
 		return State{}
 	}
 	b.stopping = true
+	b.ending.Store(true)
 	b.drain()
 	b.turnAway()
 	b.forsake()

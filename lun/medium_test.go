@@ -291,7 +291,7 @@ func TestWithoutUnmapNothingIsProvisioned(t *testing.T) {
 }
 
 func TestAReadOnlyLogicalUnitRefusesEveryWrite(t *testing.T) {
-	c := testConfig()
+	c := fullConfig()
 	c.ReadOnly = true
 	f := ready(t, c)
 	list := scsi.AppendUnmap(nil, []scsi.Extent{{LBA: 0, Count: 1}})

@@ -36,7 +36,7 @@ var reservationTypes = []scsi.ReservationType{
 // and one that is not.
 func TestReservationsConflictAsTheTableSays(t *testing.T) {
 	for _, kind := range reservationTypes {
-		f := ready(t, testConfig())
+		f := ready(t, fullConfig())
 		register(t, f, alice, 0xA)
 		register(t, f, bob, 0xB)
 		f.good(t, alice, reserveOut(1, byte(kind)), scsi.ReserveOut{Key: 0xA}.Append(nil))
@@ -61,7 +61,7 @@ func TestReservationsConflictAsTheTableSays(t *testing.T) {
 }
 
 func TestReserveKeepsOthersOutAsTheTableSays(t *testing.T) {
-	f := ready(t, testConfig())
+	f := ready(t, fullConfig())
 	f.good(t, alice, []byte{0x16, 0, 0, 0, 0, 0}, nil)
 	f.good(t, alice, []byte{0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0}, nil)
 	for id := scsi.NoCommand + 1; id < scsi.NumCommands; id++ {

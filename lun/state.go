@@ -312,12 +312,16 @@ func (b *brain) install(next persistent, e effects) {
 		if n.tasks > 0 && name != e.by && !b.state.mode.TaskAbortedStatusSent {
 			n.attention(scsi.CommandsClearedByAnotherInitiator)
 		}
-		// Tasks that change the state are behind this one in its queue: once
+		// Tasks of the worker that changes the state are behind this one in its queue: once
 		// aborted they have no effect, and waiting for them would be for ever.
-		b.abortTasks(e.waiter, func(t *Task) bool { return t.state.nexus == n && !changesState(t) }, name != e.by)
-		b.abortTasks(nil, func(t *Task) bool { return t.state.nexus == n && changesState(t) && t != e.spare }, name != e.by)
+		b.abortTasks(e.waiter, func(t *Task) bool { return t.state.nexus == n && !inChangeQueue(t) }, name != e.by)
+		b.abortTasks(nil, func(t *Task) bool { return t.state.nexus == n && inChangeQueue(t) && t != e.spare }, name != e.by)
 	}
 }
+
+// inChangeQueue reports whether one worker executes the task, after the others
+// of its kind.
+func inChangeQueue(t *Task) bool { return changesState(t) || handlers[t.state.cmd].apart }
 
 func changesState(t *Task) bool { return scsi.Commands[t.state.cmd].Effect == scsi.EffectState }
 

@@ -135,7 +135,7 @@ func (b *brain) receive(t *Task) {
 // handOver gives a task whose execution may wait to a worker. It reports false
 // when the task is for the caller to execute.
 func (b *brain) handOver(t *Task) bool {
-	if changesState(t) || handlers[t.state.cmd].apart {
+	if inChangeQueue(t) {
 		if !b.changing {
 			b.changing = true
 			b.running.Go(func() { b.worker(b.changeWork) })

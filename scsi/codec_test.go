@@ -73,7 +73,7 @@ func TestStandardInquiryIsAsTheStandardHasIt(t *testing.T) {
 func TestVPDPagesAreAsTheStandardHasThem(t *testing.T) {
 	limits := BlockLimits{WriteSameNonZero: true, MaxCompareAndWrite: 255, TransferGranularity: 8, MaxTransfer: 16384,
 		OptimalTransfer: 2048, MaxUnmap: 1 << 20, MaxUnmapDescriptors: 256, OptimalUnmapGranularity: 8,
-		UnmapAlignment: 7, UnmapAlignmentValid: true, MaxWriteSame: 1 << 18}
+		UnmapAlignment: 7, UnmapAlignmentValid: true, MaxWriteSame: 1 << 18, MaxAtomic: 256}
 	for _, tc := range []struct {
 		name string
 		got  []byte
@@ -82,7 +82,7 @@ func TestVPDPagesAreAsTheStandardHasThem(t *testing.T) {
 		{"86", AppendExtendedInquiry(nil)[:8], "0086003c00070101"},
 		{"87", AppendModePagePolicy(nil), "008700043fff0000"},
 		{"B0", limits.Append(nil), "00b0003c" + "01ff0008" + "00004000" + "00000800" + "00000000" + "00100000" + "00000100" +
-			"00000008" + "80000007" + "0000000000040000" + strings.Repeat("00", 20)},
+			"00000008" + "80000007" + "0000000000040000" + "00000100" + strings.Repeat("00", 16)},
 		{"B1", AppendBlockDeviceCharacteristics(nil, NonRotating, 3, true)[:8], "00b1003c00010043"},
 		{"B2", AppendLogicalBlockProvisioning(nil, true, ThinProvisioned), "00b2000400e40200"},
 		{"B2, resource provisioned", AppendLogicalBlockProvisioning(nil, true, ResourceProvisioned), "00b2000400e40100"},

@@ -60,6 +60,7 @@ const (
 	CmdPreFetch16
 	CmdSynchronizeCache16
 	CmdWriteSame16
+	CmdWriteAtomic16
 	CmdReadCapacity16
 	CmdGetLBAStatus
 	CmdReportLUNs
@@ -367,6 +368,11 @@ var Commands = [NumCommands]Command{
 	CmdWriteSame16: {
 		Name: "WRITE SAME(16)", OpCode: 0x93,
 		Usage:     []byte{0x93, 0x09, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectWrites, Timeout: 60,
+	},
+	CmdWriteAtomic16: {
+		Name: "WRITE ATOMIC(16)", OpCode: 0x9C,
+		Usage:     []byte{0x9C, 0x18, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0xFF, 0xFF, 0x3F, 0x00},
 		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectWrites, Timeout: 60,
 	},
 	CmdReadCapacity16: {

@@ -83,6 +83,9 @@ type BlockLimits struct {
 	UnmapAlignment      uint32
 	UnmapAlignmentValid bool
 	MaxWriteSame        uint64
+	// MaxAtomic is the longest WRITE ATOMIC, of any alignment and granularity;
+	// 0 when there is none. There are no atomic boundaries.
+	MaxAtomic uint32
 }
 
 const unmapAlignmentValid = 1 << 31
@@ -104,6 +107,7 @@ func (l BlockLimits) Append(b []byte) []byte {
 		binary.BigEndian.PutUint32(d[28:], unmapAlignmentValid|l.UnmapAlignment)
 	}
 	binary.BigEndian.PutUint64(d[32:], l.MaxWriteSame)
+	binary.BigEndian.PutUint32(d[40:], l.MaxAtomic)
 	return AppendVPD(b, VPDBlockLimits, d[:])
 }
 
@@ -127,6 +131,7 @@ func DecodeBlockLimits(b []byte) (BlockLimits, error) {
 		UnmapAlignment:          binary.BigEndian.Uint32(d[28:]) &^ unmapAlignmentValid,
 		UnmapAlignmentValid:     binary.BigEndian.Uint32(d[28:])&unmapAlignmentValid != 0,
 		MaxWriteSame:            binary.BigEndian.Uint64(d[32:]),
+		MaxAtomic:               binary.BigEndian.Uint32(d[40:]),
 	}, nil
 }
 
