@@ -12,7 +12,7 @@ import (
 type arbiter struct {
 	w        *World
 	grants   [maxUnits]ha.Grant
-	floors   [maxUnits]stamp // states before them are out of date
+	floors   [maxUnits]ha.Stamp // states before them are out of date
 	revision int64
 	leases   [ha.MaxNodes + 1]time.Duration // when each ends, in true time; 0: not held
 	taken    [ha.MaxNodes + 1]uint64        // how often each was taken or renewed
@@ -45,10 +45,11 @@ func (a *arbiter) state() ha.State {
 	if a.snapshot.Revision == a.revision && a.snapshot.Grants != nil {
 		return a.snapshot
 	}
-	s := ha.State{Revision: a.revision, Grants: make(map[string]ha.Grant, a.w.plan.units), Holders: map[ha.NodeID]bool{}}
+	s := ha.State{Revision: a.revision, Grants: make(map[string]ha.Grant, a.w.plan.units), Holders: map[ha.NodeID]bool{}, Floors: map[string]ha.Stamp{}}
 	for i, g := range a.grants[:a.w.plan.units] {
 		if g.Epoch != 0 {
 			s.Grants[a.w.names[i]] = g
+			s.Floors[a.w.names[i]] = a.floors[i]
 		}
 	}
 	for id, until := range a.leases {
@@ -158,8 +159,36 @@ func (a *arbiter) change(c *controller, ask ha.AskChange) {
 		for i, ch := range ask.Changes {
 			grants[i] = a.apply(c, ch)
 		}
-		return func() { c.post(ha.Changed{ID: ask.ID, Grants: grants}) }
+		return func() { a.answered(c, ask, grants, failed) }
 	}, failed)
+}
+
+// answered brings a controller what became of its request. One that has taken
+// something over first reads what others may have acknowledged without it.
+func (a *arbiter) answered(c *controller, ask ha.AskChange, grants []ha.Grant, failed func()) {
+	changed := func() { c.post(ha.Changed{ID: ask.ID, Grants: grants}) }
+	if !c.takesOver(ask.Changes, grants) {
+		changed()
+		return
+	}
+	a.call(c, arbiterPatience, func() func() {
+		s := a.state()
+		return func() {
+			c.judge(s)
+			changed()
+		}
+	}, failed)
+}
+
+// takesOver reports whether a request has made a controller the primary of
+// something that it is not the brain of.
+func (c *controller) takesOver(changes []ha.Change, after []ha.Grant) bool {
+	for i, ch := range changes {
+		if after[i].Equal(ch.To) && ch.To.Primary == c.id && c.units[c.w.unitOf(ch.LUN)].brain == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // apply is the compare-and-set.
@@ -198,6 +227,7 @@ func (a *arbiter) settle(c *controller) {
 			return func() {
 				if !done {
 					done = true
+					c.judge(s)
 					c.post(ha.Settled{State: s})
 				}
 			}

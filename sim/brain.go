@@ -35,8 +35,11 @@ type brain struct {
 	number   uint64 // of all brains there were
 	epoch    uint64 // it started in
 	state    prState
+	since    uint64 // ha.Route.Since of when it started
+	draining bool   // no new job is taken
 	stopping bool
-	idle     func() // told when no job is left, while stopping
+	vacant   func(bool) // told when no job is left, while it drains, or when it is to serve on
+	idle     func()     // told when no job is left, while stopping
 	jobs     []*job
 	blocks   [maxBlocks]blockLock
 	changes  []*job // that change the state, one after the other
@@ -50,14 +53,14 @@ type blockLock struct {
 	waiting []*job
 }
 
-func newBrain(u *unit, epoch uint64) *brain {
-	return &brain{u: u, number: u.c.w.next(), epoch: epoch, state: u.replica.state}
+func newBrain(u *unit, want ha.Route) *brain {
+	return &brain{u: u, number: u.c.w.next(), epoch: want.Epoch, since: want.Since, state: u.replica.state}
 }
 
 // execute submits a command to the brain here, for whoever asked.
 func (u *unit) execute(cmd *command, from *controller, done func(result)) {
 	b := u.brain
-	if b == nil || b.stopping || !u.valid() {
+	if b == nil || b.draining || !u.valid() {
 		done(result{notServed: true})
 		return
 	}
@@ -176,17 +179,56 @@ func (b *brain) complete(j *job) {
 }
 
 func (b *brain) checkIdle() {
-	if b.stopping && len(b.jobs) == 0 && b.idle != nil {
-		idle := b.idle
+	if len(b.jobs) > 0 {
+		return
+	}
+	if idle := b.idle; idle != nil {
 		b.idle = nil
 		idle()
+	}
+	if vacant := b.vacant; vacant != nil {
+		b.vacant = nil
+		vacant(true)
+	}
+}
+
+// vacate makes the brain ready to move: jobs that do not run yet end as not
+// served, those that run are waited for. then is told false when the brain is to
+// serve on after all.
+func (b *brain) vacate(then func(vacant bool)) {
+	b.draining, b.vacant = true, then
+	b.turnAway()
+	if mutantDrainedEarly && b.vacant != nil {
+		b.vacant = nil
+		then(true)
+		return
+	}
+	b.checkIdle()
+}
+
+// serveOn takes vacate back.
+func (b *brain) serveOn() {
+	if vacant := b.vacant; vacant != nil {
+		b.vacant, b.draining = nil, false
+		vacant(false)
 	}
 }
 
 // deactivate stops the brain: jobs that do not run yet end as not served, those
 // that run are waited for.
 func (b *brain) deactivate(then func()) {
-	b.stopping, b.idle = true, then
+	b.draining, b.stopping, b.idle = true, true, then
+	b.turnAway()
+	if mutantDrainedEarly && b.idle != nil {
+		b.idle = nil
+		then()
+		return
+	}
+	b.checkIdle()
+}
+
+// turnAway ends the jobs that do not run yet.
+func (b *brain) turnAway() {
 	for _, j := range slices.Clone(b.jobs) {
 		if j.phase == phaseWaiting {
 			b.withdraw(j)
@@ -194,12 +236,6 @@ func (b *brain) deactivate(then func()) {
 			b.complete(j)
 		}
 	}
-	if mutantDrainedEarly && b.idle != nil {
-		b.idle = nil
-		then()
-		return
-	}
-	b.checkIdle()
 }
 
 // withdraw takes a job out of the queue for its block.
@@ -261,6 +297,10 @@ func (b *brain) change() {
 		} else {
 			w.counts.CommitsFailed++
 			j.result.status = statusBusy
+			// The state before is the newest one again.
+			if b.u.replica.set(b.epoch, b.state) {
+				b.u.broadcast()
+			}
 		}
 		end()
 	})

@@ -18,8 +18,9 @@ type client struct {
 	at       int  // the controller it prefers
 	spreads  bool // it uses all paths alike
 	op       *operation
-	attempts uint64 // the newest one counts
-	final    []operation
+	attempts uint64      // the newest one counts
+	final    []operation // what is left to do when all is repaired
+	quota    int         // and how much more after that
 	done     bool
 }
 
@@ -66,17 +67,27 @@ func (c *client) next() {
 // to read everything.
 func (c *client) choose() (operation, bool) {
 	w := c.w
-	if w.healed {
-		if c.final == nil {
-			c.final = c.lastOnes()
-		}
-		if len(c.final) == 0 {
-			return operation{}, false
-		}
+	if !w.healed {
+		return c.any(), true
+	}
+	if c.final == nil {
+		c.final = c.lastOnes()
+	}
+	switch {
+	case len(c.final) > 0:
 		op := c.final[0]
 		c.final = c.final[1:]
 		return op, true
+	case c.quota > 0:
+		c.quota--
+		return c.any(), true
 	}
+	return operation{}, false
+}
+
+// any is something to do.
+func (c *client) any() operation {
+	w := c.w
 	op := operation{unit: w.rnd.IntN(w.plan.units)}
 	switch n := w.rnd.IntN(100); {
 	case n < w.plan.registers/2:
@@ -92,7 +103,7 @@ func (c *client) choose() (operation, bool) {
 		op.kind, op.block = kindRead, w.rnd.IntN(w.plan.blocks)
 	}
 	c.fill(&op)
-	return op, true
+	return op
 }
 
 // own is a block this client writes; -1 when it has none.
@@ -143,7 +154,7 @@ func (c *client) attempt() {
 	c.attempts++
 	n := c.attempts
 	at := c.at
-	if c.spreads {
+	if c.spreads && w.chance(0.5) {
 		at = 1 + w.rnd.IntN(w.plan.nodes)
 	}
 	target := w.controllers[at]
@@ -184,8 +195,8 @@ func (c *client) attempt() {
 	}
 }
 
-// turn prefers another controller from now on.
-func (c *client) turn() { c.at = 1 + c.w.rnd.IntN(c.w.plan.nodes) }
+// turn prefers the next controller from now on.
+func (c *client) turn() { c.at = c.at%c.w.plan.nodes + 1 }
 
 func (c *client) cut(to *controller) bool { return c.w.net.clientCuts[c.id][to.id] > 0 }
 
@@ -309,7 +320,7 @@ func (s *session) answer(cmd *command, r result) {
 			w.after(w.between(ms, 60*ms), c.next)
 			return
 		}
-		if w.chance(0.5) {
+		if w.chance(0.7) {
 			c.turn()
 		}
 		n := c.attempts

@@ -37,6 +37,7 @@ type peer struct {
 	linked bool
 	// shown and taken: it has shown all its states, and has taken all of ours.
 	shown, taken bool
+	owed         bool // it was not told yet that all states are shown
 	requests     []*request
 }
 
@@ -82,7 +83,7 @@ func (c *controller) soon(run func()) {
 // start begins a new life, unless writes of the last one are still with the
 // kernel: then the process that made them is not quite gone.
 func (c *controller) start() {
-	if c.life != 0 {
+	if c.life != 0 || c.w.buried == c {
 		return
 	}
 	if c.w.disk.pendingOf(c) && !mutantRestartUnawaited {
@@ -271,15 +272,21 @@ func (c *controller) carryOut(a ha.Action) {
 	case ha.Send:
 		c.sendCore(a)
 	case ha.AskChange:
+		w.nemesis.moment(c)
 		w.arbiter.change(c, a)
 	case ha.Settle:
 		w.arbiter.settle(c)
 	case ha.Hold:
+		if !a.On {
+			w.nemesis.moment(c)
+		}
 		c.holder.ask(a)
 	case ha.Fence:
+		w.nemesis.moment(c)
 		c.fence(a)
 	case ha.Lapse: // where secondaries write
 	case ha.Drain:
+		w.nemesis.moment(c)
 		c.units[w.unitOf(a.LUN)].drain(a)
 	case ha.Right:
 		u := c.units[w.unitOf(a.LUN)]
@@ -306,6 +313,10 @@ func (c *controller) sendCore(a ha.Send) {
 	e := c.w.net.ends[c.id][a.To]
 	from, message, to := c.id, a.Message, e.peer
 	receive := func() { to.post(ha.Received{From: from, Message: message}) }
+	if a.Message.Kind == ha.MessageRelease {
+		c.w.nemesis.moment(c)
+		c.w.nemesis.moment(to)
+	}
 	if c.w.plan.datagrams {
 		if e.pair != 0 {
 			e.datagram(receive)

@@ -12,8 +12,8 @@ const (
 	mutantCommitEarly      = false
 	mutantFloorNotRaised   = false
 	mutantFloorUnchecked   = false
+	mutantFloorUntold      = false
 	mutantStateNotStored   = false
-	mutantWitnessesBefore  = false
 	mutantOustedCopies     = false
 	mutantBrainKept        = false
 	mutantDrainedEarly     = false

@@ -11,12 +11,12 @@ var (
 	mutantCommitEarly      bool // a change is acknowledged before a peer has it
 	mutantFloorNotRaised   bool // and without telling the arbiter
 	mutantFloorUnchecked   bool // a brain starts with a state that is out of date
+	mutantFloorUntold      bool // a brain starts before the arbiter was asked for the floor
 	mutantStateNotStored   bool // the state is gone with the process
-	mutantWitnessesBefore  bool // who must have a change is looked up before it is sent
 	mutantOustedCopies     bool // a primary that is one no more still marks and sends its state
 	mutantBrainKept        bool // the brain runs on although another was primary meanwhile
 	mutantDrainedEarly     bool // a handover does not wait for commands in flight
-	mutantDrainForgets     bool // nothing starts again after a handover was given up
+	mutantDrainForgets     bool // a brain that was to move turns commands away though it is to serve on
 	mutantLeaseFromAnswer  bool // the arbiter's lease counts from the answer
 	mutantLeaseNoMargin    bool // and for its whole time, whatever the clocks
 	mutantHeldUnread       bool // a lease that had lapsed counts before the grants were read
@@ -40,8 +40,8 @@ var Mutants = map[string]*bool{
 	"commit-early":      &mutantCommitEarly,
 	"floor-not-raised":  &mutantFloorNotRaised,
 	"floor-unchecked":   &mutantFloorUnchecked,
+	"floor-untold":      &mutantFloorUntold,
 	"state-not-stored":  &mutantStateNotStored,
-	"witnesses-before":  &mutantWitnessesBefore,
 	"ousted-copies":     &mutantOustedCopies,
 	"brain-kept":        &mutantBrainKept,
 	"drained-early":     &mutantDrainedEarly,

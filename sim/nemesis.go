@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/tandem-san/tandem/ha"
@@ -31,13 +30,17 @@ const (
 	faultStorm
 	faultMaintenance
 	faultDeaf
+	faultComa
+	faultStalledHandover
+	faultStalledSleep
 	faultKinds
 )
 
 func (k faultKind) String() string {
 	return [...]string{
 		"crash", "power", "pause", "cut", "one-way", "reset", "stall", "cut-arbiter", "arbiter-down", "isolate",
-		"disk", "cut-client", "loop", "promote", "shutdown", "flap", "ping-pong", "storm", "maintenance", "deaf",
+		"disk", "cut-client", "loop", "promote", "shutdown", "flap", "ping-pong", "storm", "maintenance", "deaf", "coma",
+		"stalled-handover", "stalled-sleep",
 	}[k]
 }
 
@@ -84,6 +87,23 @@ func (n *nemesis) strike() {
 		}
 	}
 	w.after(d, n.strike)
+}
+
+// moment is told when a controller does what had better not be interrupted.
+func (n *nemesis) moment(c *controller) {
+	w := n.w
+	if w.healed || !w.chance(w.plan.spite) {
+		return
+	}
+	d := w.between(0, 5*ms)
+	if w.chance(0.5) {
+		d = w.between(0, 100*ms)
+	}
+	w.after(d, func() {
+		if !w.healed {
+			n.fault(n.pick(), c)
+		}
+	})
 }
 
 func (n *nemesis) pick() faultKind {
@@ -188,6 +208,19 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 		}
 	case faultMaintenance:
 		n.maintain(c, other, d)
+	case faultComa: // its clients give it up, and cannot tell it
+		d = w.between(w.plan.patience, w.plan.patience+3*time.Second)
+		for i := range w.plan.clients {
+			n.cutClient(i, c, d+w.between(0, time.Second))
+		}
+		w.after(w.between(0, 50*ms), func() { c.pause(d) })
+	case faultStalledHandover: // and back, while commands are on their way
+		n.stallStream(c, other, dataStream, w.between(time.Second, 3*time.Second))
+		w.after(w.between(0, 300*ms), func() { n.promote(c) })
+		w.after(w.between(time.Second, 1800*ms), func() { n.promote(other) })
+	case faultStalledSleep: // of who sent commands that are on their way
+		n.stallStream(c, other, dataStream, w.between(time.Second, 3*time.Second))
+		w.after(w.between(0, 300*ms), func() { c.stuckTil = w.now + w.between(500*ms, time.Second) })
 	case faultDeaf:
 		w.tell(c.id, "hears nothing of the arbiter for %v", d)
 		w.net.arbiterDeaf[c.id]++
@@ -232,7 +265,11 @@ func (n *nemesis) cutEnd(e *end, d time.Duration) {
 
 // stall holds up one stream only.
 func (n *nemesis) stall(a, b *controller, d time.Duration) {
-	e, s := n.w.net.ends[a.id][b.id], n.w.rnd.IntN(streams)
+	n.stallStream(a, b, n.w.rnd.IntN(streams), d)
+}
+
+func (n *nemesis) stallStream(a, b *controller, s int, d time.Duration) {
+	e := n.w.net.ends[a.id][b.id]
 	n.w.tell(a.id, "stream %d to %d stalls for %v", s, b.id, d)
 	e.stalls[s]++
 	n.lasting(d, func() {
@@ -354,10 +391,10 @@ func (w *World) operate() {
 	if w.plan.fence != fenceNone {
 		return
 	}
-	w.after(time.Second, w.operate)
+	w.after(w.between(300*ms, time.Second), w.operate)
 	for i := range w.plan.units {
 		g := w.arbiter.grants[i]
-		if g.Epoch == 0 || w.oracle.idle(i) < 4*time.Second {
+		if g.Epoch == 0 || w.oracle.idle(i) < w.plan.operator {
 			continue
 		}
 		if p := w.controllers[g.Primary]; p.life == 0 || w.chance(0.3) {
@@ -365,55 +402,10 @@ func (w *World) operate() {
 				w.disk.powerLost(p)
 			}
 			p.crash(true, "switched off by the operator")
-			p.restart(w.between(3*time.Second, 6*time.Second))
+			p.restart(w.between(300*ms, 6*time.Second))
 			c := w.controllers[1+w.rnd.IntN(w.plan.nodes)]
 			w.tell(c.id, "%s: promote by force", w.names[i])
 			c.do(func() { c.post(ha.Promote{LUN: w.names[i], Force: true}) })
 		}
 	}
-}
-
-// healLimit is how long it may take until all is well again (L1).
-const healLimit = 25 * time.Second
-
-// heal repairs everything.
-func (w *World) heal() {
-	w.healed = true
-	w.tell(0, "all is repaired")
-	for _, r := range w.nemesis.repairs {
-		r.now()
-	}
-	w.disk.stuck = [ha.MaxNodes + 1]time.Duration{}
-	w.plan.datagrams = false
-	w.plan.stuckWrites, w.plan.fenceFails, w.plan.arbiterSlow, w.plan.arbiterLoses, w.plan.retransmits = 0, 0, 0, 0, 0
-	for _, c := range w.controllers[1:] {
-		c.resume()
-		c.stuckTil = 0
-		if c.life == 0 {
-			c.restarts = false
-			c.restart(w.between(0, 500*ms))
-		}
-	}
-}
-
-// well reports whether everything is as it should be: the clients are through,
-// and every controller may take over everything.
-func (w *World) well() bool { return w.illness() == "" }
-
-// illness is what is not well; "" when nothing is.
-func (w *World) illness() string {
-	for _, c := range w.clients {
-		if !c.done {
-			return fmt.Sprintf("client %d does not get through: %+v", c.id, *c.op)
-		}
-	}
-	for i, g := range w.arbiter.grants[:w.plan.units] {
-		if p := w.controllers[g.Primary]; g.Epoch == 0 || p == nil || p.units[i] == nil || p.life == 0 || !p.units[i].valid() {
-			return fmt.Sprintf("%s is not served: %v", w.names[i], g)
-		}
-		if len(g.Candidates) != w.plan.nodes {
-			return fmt.Sprintf("%s has not all candidates: %v", w.names[i], g)
-		}
-	}
-	return ""
 }

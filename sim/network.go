@@ -277,13 +277,16 @@ func (n *network) processBegan(c *controller) {
 func (e *end) datagram(deliver func()) {
 	w := e.net.w
 	copies := 1
-	if w.chance(0.06) {
-		copies = w.rnd.IntN(3)
+	switch {
+	case w.chance(w.plan.loss):
+		copies = 0
+	case w.chance(0.03):
+		copies = 2
 	}
 	for range copies {
 		at := max(w.now+e.net.delay(), e.free[controlStream])
-		if w.chance(0.15) {
-			at += w.between(0, 700*ms)
+		if w.chance(w.plan.late) {
+			at += w.between(0, 900*ms)
 		}
 		w.at(at, func() {
 			if e.cuts == 0 && e.stalls[controlStream] == 0 {

@@ -88,6 +88,9 @@ type plan struct {
 	faults     [faultKinds]int // weights
 	every      time.Duration   // between faults, on the average
 	aftershock float64         // chance that another follows at once
+	spite      float64         // chance of one when it hurts most
+	loss, late float64         // chances of a datagram
+	operator   time.Duration   // how long nothing is served before he acts
 	active     time.Duration   // how long there are faults
 }
 
@@ -124,12 +127,13 @@ func draw(seed uint64) plan {
 		maxHeld:    4096,
 		tick:       [...]time.Duration{10 * ms, 20 * ms, 25 * ms}[r.IntN(3)],
 		startGrace: between(600*ms, 1500*ms), stall: between(1500*ms, 4*time.Second),
-		holdTime: between(300*ms, 1200*ms), linkGivesUp: between(700*ms, 1500*ms),
+		holdTime: between(300*ms, 1200*ms), linkGivesUp: between(700*ms, 2500*ms),
 		latency:     between(50*us, 800*us),
 		retransmits: oneOf(0, 0.002, 0.01, 0.03), sluggish: oneOf(0, 0, 0.01, 0.05),
 		arbiterSlow: oneOf(0, 0.1, 0.4), arbiterLoses: oneOf(0, 0.1, 0.3), stuckWrites: oneOf(0, 0.01, 0.05),
 		slowOpens: oneOf(0, 0.02, 0.3), registers: 10 + 15*r.IntN(3),
-		every: between(120*ms, 1200*ms), aftershock: oneOf(0, 0.3, 0.6),
+		every: between(80*ms, 1500*ms), aftershock: oneOf(0, 0.3, 0.6), spite: oneOf(0, 0.01, 0.05, 0.2),
+		loss: oneOf(0.03, 0.03, 0.2), late: oneOf(0.1, 0.1, 0.4), operator: between(time.Second, 4*time.Second),
 		active: between(15*time.Second, 40*time.Second),
 	}
 	switch n := r.IntN(20); {
@@ -142,7 +146,7 @@ func draw(seed uint64) plan {
 	if chance(0.1) {
 		p.maxHeld = 1
 	}
-	if p.fence == fenceNone && chance(0.5) {
+	if p.fence == fenceNone && chance(0.3) {
 		p.fence = fenceVain
 	}
 	p.drawClocks(r)
@@ -172,20 +176,11 @@ func (p *plan) drawClocks(r *rand.Rand) {
 	p.arbiterRate = one()
 }
 
-// drawFaults decides which faults there are: never all of them, so that each
-// is also met alone and in pairs.
+// drawFaults decides which faults there are: a few of them, so that each is also
+// met alone and in pairs.
 func (p *plan) drawFaults(r *rand.Rand) {
-	for k := range p.faults {
-		if r.IntN(100) < 45 {
-			p.faults[k] = 1 + r.IntN(4)
-		}
-	}
-	sum := 0
-	for _, n := range p.faults {
-		sum += n
-	}
-	if sum == 0 {
-		p.faults[faultCrash] = 1
+	for range 1 + r.IntN(8) {
+		p.faults[r.IntN(int(faultKinds))] = 1 + r.IntN(4)
 	}
 }
 
@@ -198,8 +193,8 @@ func (p *plan) String() string {
 	}
 	return fmt.Sprintf("%d controllers, %d units of %d blocks, %d clients; fence %v fails %.1f slow %.1f; standby %v, datagrams %v, held %d\n"+
 		"clocks %v, arbiter %v; tick %v, grace %v, stall %v, hold %v, link gives up %v, patience %v, latency %v\n"+
-		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v, slow opens %v; faults every %v for %v, aftershock %v: %s",
+		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v, slow opens %v; faults every %v for %v, aftershock %v, spite %v, datagrams lost %v late %v: %s",
 		p.nodes, p.units, p.blocks, p.clients, p.fence, p.fenceFails, p.fenceSlow, p.standby, p.datagrams, p.maxHeld,
 		p.rates[1:p.nodes+1], p.arbiterRate, p.tick, p.startGrace, p.stall, p.holdTime, p.linkGivesUp, p.patience, p.latency,
-		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.every, p.active, p.aftershock, strings.Join(f, " "))
+		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.every, p.active, p.aftershock, p.spite, p.loss, p.late, strings.Join(f, " "))
 }

@@ -7,29 +7,21 @@ import (
 	"github.com/tandem-san/tandem/ha"
 )
 
-// stamp orders the states of a logical unit: by the epoch in which the
-// controller that made them became the brain, and within that by version.
-type stamp struct{ epoch, version uint64 }
-
-func (s stamp) before(o stamp) bool {
-	return s.epoch < o.epoch || s.epoch == o.epoch && s.version < o.version
-}
-
 // replica is the newest state of a logical unit that a controller knows.
 type replica struct {
-	at    stamp
+	at    ha.Stamp
 	state prState
-	acked [ha.MaxNodes + 1]stamp // what each peer has
+	acked [ha.MaxNodes + 1]ha.Stamp // what each peer has
 }
 
 // set makes a state of the brain here the newest one. It reports false when
 // there has been a later brain.
 func (r *replica) set(epoch uint64, s prState) bool {
 	switch {
-	case epoch > r.at.epoch:
-		r.at = stamp{epoch, 1}
-	case epoch == r.at.epoch || mutantOustedCopies:
-		r.at.version++
+	case epoch > r.at.Epoch:
+		r.at = ha.Stamp{Epoch: epoch, Version: 1}
+	case epoch == r.at.Epoch || mutantOustedCopies:
+		r.at.Version++
 	default:
 		return false
 	}
@@ -38,8 +30,8 @@ func (r *replica) set(epoch uint64, s prState) bool {
 }
 
 // offer takes a copy when it is newer than what is here.
-func (r *replica) offer(at stamp, s prState) {
-	if r.at.before(at) {
+func (r *replica) offer(at ha.Stamp, s prState) {
+	if r.at.Before(at) {
 		r.at, r.state = at, s
 	}
 }
@@ -64,20 +56,24 @@ func (c *controller) control(p *controller, receive func()) {
 }
 
 // stateReceived takes a copy and tells what is had.
-func (c *controller) stateReceived(from *controller, index int, at stamp, s prState) {
+func (c *controller) stateReceived(from *controller, index int, at ha.Stamp, s prState) {
 	u := c.units[index]
 	r := &u.replica
 	if c.w.telling() {
 		c.w.tell(c.id, "%s: is offered %v as %v by %d, has %v as %v", u.name, s, at, from.id, r.state, r.at)
 	}
+	doubted := u.outOfDate()
 	r.offer(at, s)
+	if doubted {
+		c.trustChanged()
+	}
 	has := r.at
 	c.control(from, func() { from.stateTaken(c, index, has) })
 }
 
-func (c *controller) stateTaken(peer *controller, index int, at stamp) {
+func (c *controller) stateTaken(peer *controller, index int, at ha.Stamp) {
 	u := c.units[index]
-	if u.replica.acked[peer.id].before(at) {
+	if u.replica.acked[peer.id].Before(at) {
 		u.replica.acked[peer.id] = at
 		u.lookAtCopies()
 	}
@@ -86,17 +82,65 @@ func (c *controller) stateTaken(peer *controller, index int, at stamp) {
 // linkUp is the beginning of a pair of streams: both sides show each other the
 // states they have, and only then the core hears of the peer.
 func (c *controller) linkUp(p *controller) {
-	c.peers[p.id] = peer{linked: true}
+	c.peers[p.id] = peer{linked: true, owed: true}
+	c.showStates(p)
+}
+
+// showStates sends a peer every state there is, and says so, unless one of them
+// is out of date: the peer must not take that for a copy.
+func (c *controller) showStates(p *controller) {
 	for _, u := range c.units[:c.w.plan.units] {
-		if u.replica.at.epoch != 0 && !mutantStatesNotShown {
+		if u.replica.at.Epoch != 0 && !mutantStatesNotShown {
 			c.sendState(p, u)
 		}
 	}
+	s := &c.peers[p.id]
+	if !s.linked || !s.owed || c.outOfDate() {
+		return
+	}
+	s.owed = false
 	c.control(p, func() {
 		p.control(c, func() { c.progress(p, func(s *peer) { s.taken = true }) })
 		p.progress(c, func(s *peer) { s.shown = true })
 	})
 }
+
+// judge takes what the arbiter says about the states: those before the floor are
+// out of date. A brain begins only after it was told so with a grant of this
+// controller, or a later one.
+func (c *controller) judge(s ha.State) {
+	for _, u := range c.units[:c.w.plan.units] {
+		if floor := s.Floors[u.name]; u.floor.Before(floor) {
+			u.floor = floor
+		}
+		if epoch := s.Grants[u.name].Epoch; u.told < epoch {
+			u.told = epoch
+			u.nudge()
+		}
+	}
+	c.trustChanged()
+}
+
+// trustChanged shows the peers what could not be shown before.
+func (c *controller) trustChanged() {
+	for _, p := range c.w.controllers[1:] {
+		if c.peers[p.id].owed {
+			c.showStates(p)
+		}
+	}
+}
+
+// outOfDate reports whether a state here is.
+func (c *controller) outOfDate() bool {
+	for _, u := range c.units[:c.w.plan.units] {
+		if u.outOfDate() {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *unit) outOfDate() bool { return u.replica.at.Before(u.floor) && !mutantFloorUnchecked }
 
 // progress notes a step of getting to know a peer and tells the core when it
 // was the last one.
@@ -114,7 +158,7 @@ func (c *controller) linkDown(p *controller) {
 	c.failRequests(p)
 	c.peers[p.id] = peer{}
 	for _, u := range c.units[:c.w.plan.units] {
-		u.replica.acked[p.id] = stamp{}
+		u.replica.acked[p.id] = ha.Stamp{}
 		if u.brain != nil {
 			u.brain.portLost(p)
 		}
@@ -125,8 +169,7 @@ func (c *controller) linkDown(p *controller) {
 // copying is a state on its way to the peers that must have it.
 type copying struct {
 	u        *unit
-	at       stamp
-	needs    []ha.NodeID // looked up before it was sent
+	at       ha.Stamp
 	deadline ha.Instant
 	last     bool // of a brain that has stopped: nothing depends on it
 	raising  bool // the floor is asked for
@@ -137,7 +180,7 @@ type copying struct {
 // copyState installs a state here and at the peers that must have it. done is
 // told whether that is so.
 func (u *unit) copyState(b *brain, s prState, patience time.Duration, last bool, done func(bool)) {
-	needs, deadline := u.core().Witnesses(u.name), u.c.clock()+patience
+	deadline := u.c.clock() + patience
 	u.c.soon(func() {
 		epoch := b.epoch
 		if mutantOustedCopies {
@@ -147,7 +190,7 @@ func (u *unit) copyState(b *brain, s prState, patience time.Duration, last bool,
 			done(false)
 			return
 		}
-		u.copies = append(u.copies, &copying{u: u, at: u.replica.at, needs: needs, deadline: deadline, last: last, done: done})
+		u.copies = append(u.copies, &copying{u: u, at: u.replica.at, deadline: deadline, last: last, done: done})
 		if w := u.c.w; w.telling() {
 			w.tell(u.c.id, "%s: sends %v as %v", u.name, s, u.replica.at)
 		}
@@ -193,10 +236,7 @@ func (u *unit) lookAtCopies() {
 func (k *copying) look() (ok, over bool) {
 	u := k.u
 	needs := u.core().Witnesses(u.name)
-	if mutantWitnessesBefore {
-		needs = k.needs
-	}
-	lacks := func(n ha.NodeID) bool { return u.replica.acked[n].before(k.at) }
+	lacks := func(n ha.NodeID) bool { return u.replica.acked[n].Before(k.at) }
 	switch {
 	case mutantCommitEarly:
 		return true, true
@@ -228,8 +268,9 @@ func (k *copying) raise() {
 	u := k.u
 	a := &u.c.w.arbiter
 	a.call(u.c, arbiterPatience, func() func() {
-		if a.floors[u.index].before(k.at) {
+		if a.floors[u.index].Before(k.at) {
 			a.floors[u.index] = k.at
+			a.changed()
 		}
 		return func() {
 			k.raised = true

@@ -20,7 +20,6 @@ type unit struct {
 	drains []ha.Drain
 	moving bool // the mover is at work
 	again  bool // and has more to do
-	ended  bool // the way to serve has ended since the brain started
 
 	brain    *brain // nil while it is elsewhere
 	proxied  ha.NodeID
@@ -28,6 +27,8 @@ type unit struct {
 
 	held    []*errand
 	replica replica
+	floor   ha.Stamp // as the arbiter told; states before it are out of date
+	told    uint64   // the newest epoch of which it told the floor
 	copies  []*copying
 }
 
@@ -43,8 +44,11 @@ func (u *unit) open() bool {
 // they go next the mover says when that place is ready.
 func (u *unit) route(r ha.Route) {
 	u.want = r
-	if r.Kind != ha.RouteServe {
-		u.ended = true
+	if r.Kind == ha.RouteServe {
+		u.drains = nil // a handover was given up
+	}
+	if r.Kind != ha.RouteHold && !mutantDrainForgets {
+		u.serveOn()
 	}
 	if u.way.Kind != r.Kind || u.way.Primary != r.Primary {
 		u.way = ha.Route{LUN: u.name}
@@ -55,8 +59,16 @@ func (u *unit) route(r ha.Route) {
 // drain asks for word when the brain has stopped.
 func (u *unit) drain(a ha.Drain) {
 	u.drains = append(u.drains, a)
+	u.serveOn()
 	u.way = ha.Route{LUN: u.name}
 	u.nudge()
+}
+
+// serveOn has the brain go on that was to stop.
+func (u *unit) serveOn() {
+	if u.brain != nil {
+		u.brain.serveOn()
+	}
 }
 
 // nudge has the mover look.
@@ -78,13 +90,27 @@ func (u *unit) rest() {
 	}
 }
 
-// move takes the steps to the newest route. The brain also stops when the way
-// to serve has ended and begun again meanwhile: it may have been elsewhere.
+// move takes the steps to the newest route. The brain also stops when another
+// controller may have been the primary since it started.
 func (u *unit) move() {
 	want, drains := u.want, u.drains
 	u.drains = nil
-	gone := u.ended && !mutantBrainKept
-	if u.brain != nil && (want.Kind != ha.RouteServe || len(drains) > 0 || gone) {
+	if u.brain != nil && len(drains) > 0 {
+		u.brain.vacate(func(vacant bool) {
+			if vacant {
+				u.moveTo(want, drains)
+				return
+			}
+			u.again = true
+			u.rest()
+		})
+		return
+	}
+	u.moveTo(want, drains)
+}
+
+func (u *unit) moveTo(want ha.Route, drains []ha.Drain) {
+	if u.brain != nil && (want.Kind != ha.RouteServe || want.Since != u.brain.since && !mutantBrainKept || len(drains) > 0) {
 		u.stop(func() { u.arrange(want, drains) })
 		return
 	}
@@ -99,11 +125,8 @@ func (u *unit) arrange(want ha.Route, drains []ha.Drain) {
 	switch want.Kind {
 	case ha.RouteServe:
 		switch {
-		case len(drains) > 0 && mutantDrainForgets:
-		case len(drains) > 0: // look whether it is still wanted
-			u.again = true
+		case len(drains) > 0: // the core has said hold, or will say serve again
 		case u.brain == nil:
-			u.ended = false
 			u.begin(want)
 			return
 		default:
@@ -131,36 +154,34 @@ func (u *unit) openWay(r ha.Route) {
 
 // begin opens the backend and makes this controller the brain, with the state
 // that the one before left, if that is not out of date: what was acknowledged
-// without telling this controller has raised the floor, which is read after the
-// grant was had.
+// without telling this controller has raised the floor before the grant was had.
 func (u *unit) begin(want ha.Route) {
 	w := u.c.w
-	a := &w.arbiter
+	w.nemesis.moment(u.c)
 	later := func() {
 		u.c.timer(openRetry, u.nudge)
 		u.rest()
+	}
+	if u.told < want.Since && !mutantFloorUntold {
+		u.rest() // what the arbiter says wakes the mover
+		return
+	}
+	if u.outOfDate() {
+		w.tell(u.c.id, "%s: the state here is out of date: it is %v, the floor is %v", u.name, u.replica.at, u.floor)
+		w.counts.OutOfDate++
+		later()
+		return
 	}
 	d := w.between(100*us, ms)
 	if w.chance(w.plan.slowOpens) {
 		d = w.between(20*ms, 1200*ms)
 	}
 	u.c.after(d, func() {
-		if w.chance(0.01) {
+		if w.chance(0.01) || !u.replica.set(want.Epoch, u.replica.state) {
 			later()
 			return
 		}
-		a.call(u.c, arbiterPatience, func() func() {
-			floor := a.floors[u.index]
-			return func() {
-				if u.replica.at.before(floor) && !mutantFloorUnchecked || !u.replica.set(want.Epoch, u.replica.state) {
-					w.tell(u.c.id, "%s: the state here is out of date: it is %v, the floor is %v", u.name, u.replica.at, floor)
-					w.counts.OutOfDate++
-					later()
-					return
-				}
-				u.start(want)
-			}
-		}, later)
+		u.start(want)
 	})
 }
 
@@ -170,7 +191,7 @@ func (u *unit) begin(want ha.Route) {
 func (u *unit) start(want ha.Route) {
 	w := u.c.w
 	u.broadcast()
-	u.brain = newBrain(u, want.Epoch)
+	u.brain = newBrain(u, want)
 	if w.telling() {
 		w.tell(u.c.id, "%s: the brain starts in epoch %d with %v", u.name, want.Epoch, u.brain.state)
 	}

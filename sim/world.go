@@ -66,6 +66,7 @@ type World struct {
 	serial uint64 // of sessions, pairs of streams and brains
 	values uint32 // written so far; each is different
 	healed bool
+	buried *controller // does not start any more
 	counts Counts
 	broken *Violation
 }
@@ -97,7 +98,8 @@ func newWorld(seed uint64, p plan, o Options) *World {
 	return w
 }
 
-// live runs the life: start, faults, repair, and the wait for all to be well.
+// live runs the life: start, faults, repair, the wait for all to be well, and a
+// last fault that stays.
 func (w *World) live() {
 	if w.story != nil {
 		fmt.Fprintf(w.story, "seed %d: %v\n", w.seed, &w.plan)
@@ -112,13 +114,10 @@ func (w *World) live() {
 	w.run(w.plan.active)
 	if w.broken == nil {
 		w.heal()
+		w.await(healLimit, w.illness)
 	}
-	for limit := w.now + healLimit; w.broken == nil && !w.well(); {
-		if w.now >= limit {
-			w.violated("L1", "%s", w.illness())
-			break
-		}
-		w.run(min(w.now+50*ms, limit))
+	if w.broken == nil {
+		w.trial()
 	}
 	if w.broken == nil {
 		w.oracle.judge()
