@@ -11,8 +11,12 @@ import (
 )
 
 // agreement is what controllers show each other before they work together: all
-// but the ports must be the same.
+// but the ports must be the same, and a logical unit has one home at most.
 type agreement struct {
+	// Controllers are all of the cluster. Each must give promises to every other
+	// one that may be the primary.
+	Controllers ha.NodeSet `json:"controllers"`
+
 	Mode      Mode                 `json:"mode"`
 	Heartbeat time.Duration        `json:"heartbeat"`
 	Lease     time.Duration        `json:"lease"`
@@ -22,15 +26,20 @@ type agreement struct {
 // agreeUnit is one logical unit of an agreement.
 type agreeUnit struct {
 	// What describes the logical unit in words that can be compared.
-	What  string     `json:"what"`
+	What string `json:"what"`
+	// Home: of the controller that says so.
+	Home  bool       `json:"home,omitempty"`
 	Ports []lun.Port `json:"ports"`
 }
 
 func (n *Node) agreement() agreement {
 	c := n.cfg
-	a := agreement{Mode: c.Mode, Heartbeat: c.Heartbeat, Lease: c.Lease, Units: map[string]agreeUnit{}}
+	a := agreement{Controllers: ha.Nodes(c.Self), Mode: c.Mode, Heartbeat: c.Heartbeat, Lease: c.Lease, Units: map[string]agreeUnit{}}
+	for p := range c.Peers {
+		a.Controllers |= ha.Nodes(p)
+	}
 	for _, u := range c.Units {
-		a.Units[u.Name] = agreeUnit{What: u.Describe, Ports: u.Ports}
+		a.Units[u.Name] = agreeUnit{What: u.Describe, Home: u.Home, Ports: u.Ports}
 	}
 	return a
 }
@@ -59,6 +68,9 @@ func (a agreement) differences(self, peer ha.NodeID, t agreement) error {
 	differ := func(what string, here, there any) {
 		all = append(all, fmt.Errorf("%s differs: %v on controller %d, %v on controller %d", what, here, self, there, peer))
 	}
+	if a.Controllers != t.Controllers {
+		differ("the list of controllers", a.Controllers, t.Controllers)
+	}
 	if a.Mode != t.Mode {
 		differ("ha mode", a.Mode, t.Mode)
 	}
@@ -75,6 +87,8 @@ func (a agreement) differences(self, peer ha.NodeID, t agreement) error {
 			all = append(all, fmt.Errorf("logical unit %s exists on controller %d only", name, self))
 		case there.What != u.What:
 			differ("logical unit "+name, u.What, there.What)
+		case there.Home && u.Home:
+			all = append(all, fmt.Errorf("logical unit %s has two homes: its role is primary on controller %d and on controller %d", name, self, peer))
 		}
 	}
 	for name := range t.Units {
