@@ -83,6 +83,8 @@ type Config struct {
 	// Temperature and ReferenceTemperature are what the log pages tell, in
 	// degrees Celsius; 0 is not known.
 	Temperature, ReferenceTemperature uint8
+	// Removable: the medium can be ejected and loaded again.
+	Removable bool
 	// ReadOnly refuses every write with WRITE PROTECTED.
 	ReadOnly bool
 	// NoUnmap hides logical block provisioning: UNMAP is refused.

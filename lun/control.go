@@ -18,6 +18,8 @@ func requestSense(b *brain, t *Task) bool {
 		s = unitAttention(n.takeAttention())
 	} else if e := b.state.durable.Erasure; e != nil {
 		s = b.erasureSense(e)
+	} else if b.state.durable.Ejected {
+		s = mediumNotPresent
 	} else {
 		s, _ = n.access.Refusal(&scsi.Commands[scsi.CmdTestUnitReady])
 	}

@@ -9,16 +9,21 @@ import (
 
 // Durable is what a logical unit keeps besides reservations and mode
 // parameters. Like them it goes with the brain; unlike them it survives a loss
-// of power, except for the timestamp.
+// of power, unless said otherwise.
 type Durable struct {
 	// Identifying is the identifying information that was set; nil: that of the
 	// configuration.
 	Identifying *Identifying `json:"identifying,omitempty"`
 	// Clock is how many milliseconds the timestamp is ahead of this machine's
-	// clock; nil when it was not set.
+	// clock; nil when it was not set, and after a loss of power.
 	Clock *int64 `json:"clock,omitempty"`
 	// Erasure is under way, or has failed.
 	Erasure *Erasure `json:"erasure,omitempty"`
+	// Ejected: the medium of a removable logical unit is not there. Prevent are
+	// the nexuses that do not let it be ejected, in the order in which they said
+	// so. A loss of power loads it again.
+	Ejected bool    `json:"ejected,omitempty"`
+	Prevent []Nexus `json:"prevent,omitempty"`
 	// Atomic is under way.
 	Atomic *AtomicWrite `json:"atomic,omitempty"`
 }
@@ -35,11 +40,14 @@ func (d *Durable) check() error {
 		return fmt.Errorf("%w: identifying information of %d bytes and %d of text, at most %d and %d are accepted",
 			ErrState, len(i.Peripheral), len(i.Text), scsi.MaxPeripheralInformation, scsi.MaxTextInformation)
 	}
+	if n := len(d.Prevent); n > maxNexuses {
+		return fmt.Errorf("%w: %d nexuses prevent medium removal, at most %d are accepted", ErrState, n, maxNexuses)
+	}
 	return errors.Join(d.Erasure.check(), d.Atomic.check())
 }
 
 // powerOn is what a loss of power leaves of it.
 func (d Durable) powerOn() Durable {
-	d.Clock = nil
+	d.Clock, d.Ejected, d.Prevent = nil, false, nil
 	return d
 }

@@ -202,7 +202,9 @@ func testConfig() lun.Config {
 // fullConfig is that of a logical unit that has every command.
 func fullConfig() lun.Config {
 	var last lun.State
-	return stableConfig(&last)
+	c := stableConfig(&last)
+	c.Removable = true
+	return c
 }
 
 // newUnit makes an inactive unit.

@@ -100,12 +100,13 @@ func init() {
 		scsi.CmdUnmap:              {prepare: prepareUnmap, received: receivedUnmap, execute: unmap},
 		scsi.CmdSynchronizeCache10: flushes,
 		scsi.CmdSynchronizeCache16: flushes,
-		scsi.CmdStartStopUnit:      {prepare: prepareStartStop, execute: synchronize, free: true},
+		scsi.CmdStartStopUnit:      {prepare: prepareStartStop, execute: startStop, free: true, apart: true},
 
-		scsi.CmdFormatUnit:              {prepare: prepareFormat, execute: formatUnit},
-		scsi.CmdSanitizeOverwrite:       {prepare: prepareOverwrite, execute: sanitizeOverwrite},
-		scsi.CmdSanitizeBlockErase:      {prepare: prepareErasure, execute: sanitizeBlockErase},
-		scsi.CmdSanitizeExitFailureMode: {prepare: prepareExitFailure, execute: exitFailure},
+		scsi.CmdPreventAllowMediumRemoval: {prepare: prepareState, execute: preventAllow},
+		scsi.CmdFormatUnit:                {prepare: prepareFormat, execute: formatUnit},
+		scsi.CmdSanitizeOverwrite:         {prepare: prepareOverwrite, execute: sanitizeOverwrite},
+		scsi.CmdSanitizeBlockErase:        {prepare: prepareErasure, execute: sanitizeBlockErase},
+		scsi.CmdSanitizeExitFailureMode:   {prepare: prepareExitFailure, execute: exitFailure},
 
 		scsi.CmdReserve6:           reserves,
 		scsi.CmdReserve10:          reserves,
@@ -131,6 +132,8 @@ func (u *LogicalUnit) has(id scsi.CommandID) bool {
 	switch id {
 	case scsi.CmdUnmap, scsi.CmdSanitizeBlockErase:
 		return !u.config.NoUnmap
+	case scsi.CmdPreventAllowMediumRemoval:
+		return u.config.Removable
 	case scsi.CmdWriteAtomic16:
 		return u.config.maxAtomic() > 0
 	}

@@ -37,7 +37,7 @@ func (u *LogicalUnit) inquiry(a *Access, t *Task) {
 			return
 		}
 		q := scsi.StandardInquiry{
-			TPGS:   scsi.TPGSBoth,
+			Removable: u.config.Removable, TPGS: scsi.TPGSBoth,
 			Vendor: u.config.Vendor, Product: u.config.Product, Revision: u.config.Revision,
 		}
 		u.reply(t, q.Append(nil), cdb.AllocationLength())

@@ -207,17 +207,6 @@ func prepareSynchronize(b *brain, t *Task) bool {
 
 func synchronize(b *brain, t *Task) { b.sync(t) }
 
-// prepareStartStop: START STOP UNIT (SBC-4 §5.29). Other initiators use the
-// logical unit too, so that stopping it makes all that was written durable and
-// leaves it ready.
-func prepareStartStop(b *brain, t *Task) bool {
-	if t.cdb().Bit(4, 0) {
-		return false
-	}
-	b.stops++
-	return true
-}
-
 // readFailed ends a task whose read failed at lba.
 func (b *brain) readFailed(t *Task, lba uint64, err error) {
 	b.failed(t, lba, err, scsi.Sense{Key: scsi.MediumError, ASC: scsi.UnrecoveredReadError, Information: lba, HasInformation: true})

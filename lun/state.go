@@ -353,7 +353,7 @@ func (u *LogicalUnit) resetState() {
 		b.attend(scsi.BusDeviceResetFunctionOccurred, nil)
 		// It is committed even if nothing else changes: the nexuses are to be
 		// told of the reset though this controller be lost.
-		p.mode, p.reservations.reserve = u.config.initialMode(p.saved), nil
+		p.mode, p.reservations.reserve, p.durable.Prevent = u.config.initialMode(p.saved), nil, nil
 		return effects{}, nil
 	})
 	if err != nil {
@@ -361,20 +361,30 @@ func (u *LogicalUnit) resetState() {
 	}
 }
 
-// dropReserve releases a reservation that name made with RESERVE.
+// has reports whether there is something that ends with the nexus: a
+// reservation made with RESERVE, or medium removal that it prevents.
+func (p *persistent) has(n Nexus) bool {
+	r := p.reservations.reserve
+	return r != nil && *r == n || slices.Contains(p.durable.Prevent, n)
+}
+
+// dropReserve ends what ends with a nexus.
 func (u *LogicalUnit) dropReserve(name Nexus) {
 	u.mu.Lock()
 	b := u.brain
-	mine := b != nil && b.state.reservations.reserve != nil && *b.state.reservations.reserve == name
+	mine := b != nil && b.state.has(name)
 	u.mu.Unlock()
 	if !mine {
 		return
 	}
 	err := u.change(func(_ *brain, p *persistent) (effects, error) {
-		if r := p.reservations.reserve; r == nil || *r != name {
+		if !p.has(name) {
 			return effects{}, errUnchanged
 		}
-		p.reservations.reserve = nil
+		if r := p.reservations.reserve; r != nil && *r == name {
+			p.reservations.reserve = nil
+		}
+		p.durable.Prevent = p.durable.allowing(name)
 		return effects{}, nil
 	})
 	if err != nil {

@@ -277,6 +277,10 @@ func (b *brain) gate(t *Task) bool {
 		t.end(scsi.StatusReservationConflict)
 		return false
 	}
+	if b.state.durable.Ejected && needsMedium(id) {
+		t.check(mediumNotPresent)
+		return false
+	}
 	return true
 }
 

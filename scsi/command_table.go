@@ -19,6 +19,7 @@ const (
 	CmdStartStopUnit
 	CmdReceiveDiagnosticResults
 	CmdSendDiagnostic
+	CmdPreventAllowMediumRemoval
 	CmdReadCapacity10
 	CmdRead10
 	CmdWrite10
@@ -152,7 +153,7 @@ var Commands = [NumCommands]Command{
 	},
 	CmdStartStopUnit: {
 		Name: "START STOP UNIT", OpCode: 0x1B,
-		Usage:    []byte{0x1B, 0x01, 0x00, 0x00, 0x05, 0x00},
+		Usage:    []byte{0x1B, 0x01, 0x00, 0x00, 0xF7, 0x00},
 		Conflict: ConflictStop, Effect: EffectFlushes, Timeout: 60,
 	},
 	CmdReceiveDiagnosticResults: {
@@ -164,6 +165,11 @@ var Commands = [NumCommands]Command{
 		Name: "SEND DIAGNOSTIC", OpCode: 0x1D,
 		Usage:     []byte{0x1D, 0xF7, 0x00, 0xFF, 0xFF, 0x00},
 		Direction: DataOut, Access: OnStandby, Conflict: ConflictWrites, Timeout: 60,
+	},
+	CmdPreventAllowMediumRemoval: {
+		Name: "PREVENT ALLOW MEDIUM REMOVAL", OpCode: 0x1E,
+		Usage:    []byte{0x1E, 0x00, 0x00, 0x00, 0x03, 0x00},
+		Conflict: ConflictPrevent, Effect: EffectState, Timeout: 30,
 	},
 	CmdReadCapacity10: {
 		Name: "READ CAPACITY(10)", OpCode: 0x25,

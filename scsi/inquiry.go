@@ -52,6 +52,7 @@ const standardInquiryLength = 96
 type StandardInquiry struct {
 	Qualifier  uint8
 	DeviceType uint8
+	Removable  bool // RMB
 	// Version is the VERSION field; read only, Append writes its own.
 	Version uint8
 	TPGS    uint8
@@ -64,6 +65,9 @@ type StandardInquiry struct {
 func (q StandardInquiry) Append(b []byte) []byte {
 	var d [standardInquiryLength]byte
 	d[0] = q.Qualifier<<5 | q.DeviceType&0x1F
+	if q.Removable {
+		d[1] = 0x80
+	}
 	d[2] = versionSPC4
 	d[3] = 0x10 | 0x02 // HISUP; response data format 2
 	d[4] = standardInquiryLength - 5
@@ -88,6 +92,7 @@ func DecodeStandardInquiry(b []byte) (StandardInquiry, error) {
 	return StandardInquiry{
 		Qualifier:  b[0] >> 5,
 		DeviceType: b[0] & 0x1F,
+		Removable:  b[1]&0x80 != 0,
 		Version:    b[2],
 		TPGS:       b[5] >> 4 & 3,
 		Vendor:     trimPadded(b[8:16]),
