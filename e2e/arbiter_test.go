@@ -62,9 +62,28 @@ func TestWithoutAnArbiterOnlyTheOperatorMovesALogicalUnit(t *testing.T) {
 	if u := p.b.unit(t); u.Serving || u.Role != "secondary" {
 		t.Errorf("the secondary took over by itself: %+v", u)
 	}
-	contains(t, succeed(t, tandem, "promote", lunName, "--force", "--socket", p.b.socket), lunName)
+	if r := run(t, tandem, "promote", lunName, "--socket", p.b.socket); r.code != 1 || !strings.Contains(r.stderr, "make sure that it is off, then use force") {
+		t.Errorf("promoted without force: status %d: %s", r.code, r.stderr)
+	}
+	r := run(t, tandem, "promote", lunName, "--force", "--socket", p.b.socket)
+	if r.code != 0 {
+		t.Fatalf("promoted by force: status %d: %s", r.code, r.stderr)
+	}
+	contains(t, r.stdout, lunName+" is served by this controller")
+	contains(t, r.stderr, "by force: controller 1 is not reached and not fenced", "acknowledged data of "+lunName+" is lost")
 	p.b.awaitRole(t, "primary")
 	w.check(t, p.b)
+
+	// Who comes back follows, and can be made the primary again without force.
+	p.a.start(t)
+	p.a.awaitRole(t, "secondary")
+	w.check(t, p.a)
+	later := newWriter(t, p.b)
+	later.write(t, 50)
+	contains(t, succeed(t, tandem, "promote", lunName, "--socket", p.a.socket), lunName)
+	p.a.awaitRole(t, "primary")
+	later.write(t, 50)
+	later.check(t, p.a)
 	if !strings.Contains(succeed(t, tandem, "status", "--socket", p.b.socket), "arbiter: none") {
 		t.Errorf("status does not say that there is no arbiter")
 	}
