@@ -83,10 +83,13 @@ func (c *controller) candidates(t *testing.T) int {
 }
 
 // multipath logs in to both controllers.
-func (p *pair) multipath(t *testing.T) *multipath.Disk {
+func (p *pair) multipath(t *testing.T) *multipath.Disk { return p.through(t, p.a, p.b) }
+
+// through is a disk over the paths to some controllers.
+func (p *pair) through(t *testing.T, controllers ...*controller) *multipath.Disk {
 	t.Helper()
 	cfg := multipath.Config{Policy: multipath.Spread, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	for _, c := range []*controller{p.a, p.b} {
+	for _, c := range controllers {
 		cfg.Paths = append(cfg.Paths, p.path(c))
 	}
 	disk, err := multipath.Open(t.Context(), cfg)
