@@ -52,6 +52,26 @@ func (m *mover) letGo(ctx context.Context) {
 	}
 }
 
+// takeKeys fences the controllers that cannot be reached where the disk can do
+// it, before this one serves by the operator's force. That was asked for whether
+// it works or not.
+func (u *Unit) takeKeys() {
+	disk := u.cfg.Fence.Disk
+	if disk == nil {
+		return
+	}
+	for _, p := range u.node.peers.ids() {
+		if u.node.isLinked(p) {
+			continue
+		}
+		if err := disk.Fence(context.Background(), uint8(p)); err != nil {
+			u.node.log.Error("served by force though another controller could not be fenced", "lun", u.cfg.Name, "controller", p, "error", err)
+			continue
+		}
+		u.node.log.Info("controller is fenced by force", "lun", u.cfg.Name, "controller", p)
+	}
+}
+
 // giveAway hands a logical unit that this controller cannot serve over to the
 // first controller that can take it, if there is one.
 func (n *Node) giveAway(u *Unit) {

@@ -67,10 +67,13 @@ func (k keyedPath) Open(lost func(error)) (block.Device, error) {
 }
 
 func (k keyedPath) Fence(_ context.Context, node uint8) error {
-	k.disk.take(ha.NodeID(node))
 	k.disk.mu.Lock()
-	defer k.disk.mu.Unlock()
-	return k.disk.broken
+	err := k.disk.broken
+	k.disk.mu.Unlock()
+	if err == nil {
+		k.disk.take(ha.NodeID(node))
+	}
+	return err
 }
 
 // keyedDevice is one opening of it.
@@ -160,6 +163,25 @@ func TestAPrimaryWhoseKeyIsTakenAndHasNobodyToHandOverToWaitsForTheOperator(t *t
 	}
 	p.must(p.nodes[1].Promote(t.Context(), unitName, true))
 	p.run(1, "host", write16(0, 1), fill(3, 1))
+}
+
+func TestForceTakesTheKeyOfAPrimaryThatCannotBeReached(t *testing.T) {
+	p := newKeyedPair(t)
+	p.manual = true
+	p.startBoth()
+	p.run(1, "host", write16(0, 1), fill(1, 1))
+	p.nodes[1].stop()
+	p.wait("controller 2 to lose the link", func() bool { return !p.nodes[2].isLinked(1) })
+	if err := p.nodes[2].Promote(t.Context(), unitName, false); err == nil || !strings.Contains(err.Error(), "force") {
+		t.Errorf("without force: %v", err)
+	}
+	if !p.keyed.has(1) {
+		t.Error("the key was taken without force")
+	}
+	p.must(p.nodes[2].Promote(t.Context(), unitName, true))
+	if p.keyed.has(1) || !p.keyed.has(2) {
+		t.Errorf("keys of %v are on the disk, expected 2", p.keyed.keys)
+	}
 }
 
 func TestInMode1ASecondaryWhoseKeyIsTakenHasThePrimaryMoveTheData(t *testing.T) {

@@ -44,6 +44,7 @@ type pair struct {
 	third    bool       // there is a controller 3 too
 	fence    *Fence     // in place of the process fence
 	keyed    *keyedDisk // in place of disk and fence; may be nil
+	manual   bool       // nothing is taken over without an operator
 	// wrap puts something between a controller and its stable storage.
 	wrap      func(ha.NodeID, States) States
 	arbiter   *arbitertest.Cluster
@@ -157,7 +158,7 @@ func (p *pair) start(id ha.NodeID) {
 	n, err := New(Config{
 		Cluster: clusterName, Self: id, Mode: p.mode, Credentials: credentials,
 		Listen: p.addresses[id], Peers: p.peers(id),
-		Store: store, States: kept, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
+		Store: store, Manual: p.manual, States: kept, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
 		Disconnect: func(context.Context, string) error {
 			if f := p.disconnect.Load(); f != nil {
 				(*f)(id)

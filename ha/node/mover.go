@@ -205,6 +205,9 @@ func (m *mover) start(want ha.Route) bool {
 		u.node.log.Error("the backend cannot be opened; this controller is primary and cannot serve", "lun", u.cfg.Name, "error", err)
 		return false
 	}
+	if u.forced.Swap(false) {
+		u.takeKeys()
+	}
 	state, powerLost := u.replica.begin(want.Epoch, u.lu.PowerOn)
 	u.node.save(u)
 	u.node.broadcastState(u)

@@ -237,6 +237,8 @@ func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 		return cmp.Or(err, fmt.Errorf("logical unit %q: controller %d is drained: undrain it first", name, n.cfg.Self))
 	}
 	if force {
+		u.forced.Store(true)
+		defer u.forced.Store(false)
 		u.barred.Store(0)
 		u.nudge()
 		u.replica.accept()

@@ -75,6 +75,8 @@ type Unit struct {
 	// barred is the reign (ha.Route.Since) in which this controller was primary
 	// and was fenced; it does not serve in it any more. 0: none.
 	barred atomic.Uint64
+	// forced: the operator has this controller serve, whoever is not fenced.
+	forced atomic.Bool
 	lost   lostNexuses
 	known  knownNexuses
 }
