@@ -17,6 +17,7 @@ func TestEveryOptionReachesTheLogicalUnit(t *testing.T) {
 		option uuid 6ba7b810-9dad-11d1-80b4-00c04fd430c8 option scsiname iqn.2026-01.com.example:a,L,0x0
 		option pblocksize 16384 option pblockoffset 4096 option ublocksize 1M option ublockoffset 8192
 		option unmap_max_lba 11 option unmap_max_descr 12 option write_same_max_lba 13
+		option ident_info 0x616263 option text_ident_info text option temperature 41 option reftemperature 70 option removable on
 		option readonly on option unmap off option provisioning_type resource option writecache off option rpm 7200 option formfactor 3 }`)
 	want := lun.Config{
 		Name: "a", Identity: scsi.Identity{NAA: "\x30\x00\x00\x00\x00\x00\x00\x01", Serial: "S1"}, DeviceID: "D1",
@@ -24,6 +25,7 @@ func TestEveryOptionReachesTheLogicalUnit(t *testing.T) {
 		SCSIName: "iqn.2026-01.com.example:a,L,0x0", Vendor: "V", Product: "P", Revision: "R",
 		BlockSize: 4096, PhysicalBlockSize: 16384, PhysicalBlockOffset: 4096, UnmapBlockSize: 1 << 20, UnmapBlockOffset: 8192,
 		MaxUnmap: 11, MaxUnmapDescriptors: 12, MaxWriteSame: 13,
+		IdentInfo: []byte("abc"), TextIdentInfo: "text", Temperature: 41, ReferenceTemperature: 70, Removable: true,
 		ReadOnly: true, NoUnmap: true, Provisioning: scsi.ResourceProvisioned, NoWriteCache: true, RotationRate: 7200, FormFactor: 3,
 	}
 	if got := unitConfig(c, c.LUN("a")); !reflect.DeepEqual(got, want) {
@@ -70,33 +72,38 @@ func usual() lun.Config {
 func TestWhatPeersCompareTellsOfEveryFieldThatMustBeTheSame(t *testing.T) {
 	// seen begins with the fields in which controllers may differ, or which no
 	// configuration sets.
-	seen := []string{"Name", "Pool", "Commit", "Log", "Stable", "HandOver", "MaxTasks", "MaxNexuses", "Workers", "MaxTransfer"}
+	seen := []string{"Name", "Pool", "Commit", "Log", "Stable", "HandOver", "MaxTasks", "MaxNexuses", "Workers", "MaxTransfer", "EraseRate"}
 	for name, test := range map[string]struct {
 		change func(*lun.Config)
 		want   string
 	}{
-		"Identity":            {func(c *lun.Config) { c.Identity.Serial = "other" }, "serial other, naa"},
-		"DeviceID":            {func(c *lun.Config) { c.DeviceID = "D 1" }, `device-id "D 1"`},
-		"EUI64":               {func(c *lun.Config) { c.EUI64 = []byte{2, 1} }, "eui 0201"},
-		"UUID":                {func(c *lun.Config) { c.UUID = []byte{0xAB} }, "uuid ab"},
-		"SCSIName":            {func(c *lun.Config) { c.SCSIName = "iqn" }, `scsiname "iqn"`},
-		"Vendor":              {func(c *lun.Config) { c.Vendor = "ACME" }, `vendor "ACME"`},
-		"Product":             {func(c *lun.Config) { c.Product = "DISK" }, `product "DISK"`},
-		"Revision":            {func(c *lun.Config) { c.Revision = "2" }, `revision "2"`},
-		"BlockSize":           {func(c *lun.Config) { c.BlockSize = 4096 }, "in blocks of 4096"},
-		"PhysicalBlockSize":   {func(c *lun.Config) { c.PhysicalBlockSize = 4096 }, "pblocksize 4096"},
-		"PhysicalBlockOffset": {func(c *lun.Config) { c.PhysicalBlockOffset = 512 }, "pblockoffset 512"},
-		"UnmapBlockSize":      {func(c *lun.Config) { c.UnmapBlockSize = 4096 }, "ublocksize 4096"},
-		"UnmapBlockOffset":    {func(c *lun.Config) { c.UnmapBlockOffset = 512 }, "ublockoffset 512"},
-		"MaxUnmap":            {func(c *lun.Config) { c.MaxUnmap = 5 }, "unmap_max_lba 5"},
-		"MaxUnmapDescriptors": {func(c *lun.Config) { c.MaxUnmapDescriptors = 6 }, "unmap_max_descr 6"},
-		"MaxWriteSame":        {func(c *lun.Config) { c.MaxWriteSame = 7 }, "write_same_max_lba 7"},
-		"ReadOnly":            {func(c *lun.Config) { c.ReadOnly = true }, "readonly on"},
-		"NoUnmap":             {func(c *lun.Config) { c.NoUnmap = true }, "unmap off"},
-		"Provisioning":        {func(c *lun.Config) { c.Provisioning = scsi.ProvisioningNotReported }, "provisioning_type unknown"},
-		"NoWriteCache":        {func(c *lun.Config) { c.NoWriteCache = true }, "writecache off"},
-		"RotationRate":        {func(c *lun.Config) { c.RotationRate = 0 }, "rpm 0"},
-		"FormFactor":          {func(c *lun.Config) { c.FormFactor = 2 }, "formfactor 2"},
+		"Identity":             {func(c *lun.Config) { c.Identity.Serial = "other" }, "serial other, naa"},
+		"DeviceID":             {func(c *lun.Config) { c.DeviceID = "D 1" }, `device-id "D 1"`},
+		"EUI64":                {func(c *lun.Config) { c.EUI64 = []byte{2, 1} }, "eui 0201"},
+		"UUID":                 {func(c *lun.Config) { c.UUID = []byte{0xAB} }, "uuid ab"},
+		"SCSIName":             {func(c *lun.Config) { c.SCSIName = "iqn" }, `scsiname "iqn"`},
+		"Vendor":               {func(c *lun.Config) { c.Vendor = "ACME" }, `vendor "ACME"`},
+		"Product":              {func(c *lun.Config) { c.Product = "DISK" }, `product "DISK"`},
+		"Revision":             {func(c *lun.Config) { c.Revision = "2" }, `revision "2"`},
+		"BlockSize":            {func(c *lun.Config) { c.BlockSize = 4096 }, "in blocks of 4096"},
+		"PhysicalBlockSize":    {func(c *lun.Config) { c.PhysicalBlockSize = 4096 }, "pblocksize 4096"},
+		"PhysicalBlockOffset":  {func(c *lun.Config) { c.PhysicalBlockOffset = 512 }, "pblockoffset 512"},
+		"UnmapBlockSize":       {func(c *lun.Config) { c.UnmapBlockSize = 4096 }, "ublocksize 4096"},
+		"UnmapBlockOffset":     {func(c *lun.Config) { c.UnmapBlockOffset = 512 }, "ublockoffset 512"},
+		"MaxUnmap":             {func(c *lun.Config) { c.MaxUnmap = 5 }, "unmap_max_lba 5"},
+		"MaxUnmapDescriptors":  {func(c *lun.Config) { c.MaxUnmapDescriptors = 6 }, "unmap_max_descr 6"},
+		"MaxWriteSame":         {func(c *lun.Config) { c.MaxWriteSame = 7 }, "write_same_max_lba 7"},
+		"IdentInfo":            {func(c *lun.Config) { c.IdentInfo = []byte{0xAB} }, "ident_info ab"},
+		"TextIdentInfo":        {func(c *lun.Config) { c.TextIdentInfo = "disk" }, `text_ident_info "disk"`},
+		"Temperature":          {func(c *lun.Config) { c.Temperature = 41 }, "temperature 41"},
+		"ReferenceTemperature": {func(c *lun.Config) { c.ReferenceTemperature = 70 }, "reftemperature 70"},
+		"Removable":            {func(c *lun.Config) { c.Removable = true }, "removable on"},
+		"ReadOnly":             {func(c *lun.Config) { c.ReadOnly = true }, "readonly on"},
+		"NoUnmap":              {func(c *lun.Config) { c.NoUnmap = true }, "unmap off"},
+		"Provisioning":         {func(c *lun.Config) { c.Provisioning = scsi.ProvisioningNotReported }, "provisioning_type unknown"},
+		"NoWriteCache":         {func(c *lun.Config) { c.NoWriteCache = true }, "writecache off"},
+		"RotationRate":         {func(c *lun.Config) { c.RotationRate = 0 }, "rpm 0"},
+		"FormFactor":           {func(c *lun.Config) { c.FormFactor = 2 }, "formfactor 2"},
 	} {
 		c := usual()
 		test.change(&c)

@@ -21,9 +21,14 @@ type LUNOptions struct {
 	// designators given by hand; nil derives.
 	EUI, NAA, UUID []byte
 	// IdentInfo and TextIdentInfo are what REPORT IDENTIFYING INFORMATION
-	// returns at first.
+	// returns until it is set.
 	IdentInfo     []byte
 	TextIdentInfo string
+	// Temperature and ReferenceTemperature are what the log pages tell, in
+	// degrees Celsius; 0 is not known.
+	Temperature, ReferenceTemperature uint8
+	// Removable: the medium can be ejected and loaded.
+	Removable bool
 	// ReadOnly refuses writes.
 	ReadOnly bool
 	// ReadCache and WriteCache are the states of the caching mode page;
@@ -103,8 +108,10 @@ var lunOptions = map[string]lunOption{
 	"provisioning_type": func(p *parser, o *LUNOptions, a arguments) {
 		o.ProvisioningType = p.choice(a, 0, a.key.text, "thin", "resource", "unknown")
 	},
-	"readcache": func(p *parser, o *LUNOptions, a arguments) { o.ReadCache = p.onOff(a) },
-	"readonly":  func(p *parser, o *LUNOptions, a arguments) { o.ReadOnly = p.onOff(a) },
+	"readcache":      func(p *parser, o *LUNOptions, a arguments) { o.ReadCache = p.onOff(a) },
+	"readonly":       func(p *parser, o *LUNOptions, a arguments) { o.ReadOnly = p.onOff(a) },
+	"reftemperature": func(p *parser, o *LUNOptions, a arguments) { o.ReferenceTemperature = uint8(p.number(a, 0, 0, 254)) },
+	"removable":      func(p *parser, o *LUNOptions, a arguments) { o.Removable = p.onOff(a) },
 	"reordering": func(p *parser, o *LUNOptions, a arguments) {
 		o.Unrestricted = p.choice(a, 0, a.key.text, "restricted", "unrestricted") == "unrestricted"
 	},
@@ -113,7 +120,8 @@ var lunOptions = map[string]lunOption{
 	"scsiname":        func(p *parser, o *LUNOptions, a arguments) { o.SCSIName = p.word(a, 0, maxName) },
 	"serseq":          setSerSeq,
 	"shared":          func(p *parser, o *LUNOptions, a arguments) { o.Shared = p.onOff(a) },
-	"text_ident_info": func(p *parser, o *LUNOptions, a arguments) { o.TextIdentInfo = p.word(a, 0, 256) },
+	"temperature":     func(p *parser, o *LUNOptions, a arguments) { o.Temperature = uint8(p.number(a, 0, 0, 254)) },
+	"text_ident_info": func(p *parser, o *LUNOptions, a arguments) { o.TextIdentInfo = p.word(a, 0, 255) },
 	"ublockoffset":    func(p *parser, o *LUNOptions, a arguments) { o.UnmapBlockOffset = p.number(a, 0, 0, 1<<30) },
 	"ublocksize":      func(p *parser, o *LUNOptions, a arguments) { o.UnmapBlockSize = p.number(a, 0, 512, 1<<30) },
 	"unmap":           func(p *parser, o *LUNOptions, a arguments) { o.Unmap = p.onOff(a) },
@@ -144,14 +152,10 @@ type idleOption struct {
 // idleLUNOptions are options of CTL, and one of our own, that change nothing
 // here. Values of those that are in lunOptions too are checked.
 var idleLUNOptions = map[string]idleOption{
-	"ident_info":      {"REPORT IDENTIFYING INFORMATION is not supported", nil},
-	"num_threads":     {"each command runs as soon as it may", nil},
-	"readcache":       {"reads are answered from wherever the data is", func(o *LUNOptions) bool { return o.ReadCache }},
-	"reftemperature":  {"the disk tells no temperature", nil},
-	"reordering":      {"commands on ranges that do not overlap run in any order", func(o *LUNOptions) bool { return o.Unrestricted }},
-	"serseq":          {"commands on ranges that do not overlap run in any order", func(o *LUNOptions) bool { return !o.SerializeReads && !o.SerializeWrites }},
-	"temperature":     {"the disk tells no temperature", nil},
-	"text_ident_info": {"REPORT IDENTIFYING INFORMATION is not supported", nil},
+	"num_threads": {"each command runs as soon as it may", nil},
+	"readcache":   {"reads are answered from wherever the data is", func(o *LUNOptions) bool { return o.ReadCache }},
+	"reordering":  {"commands on ranges that do not overlap run in any order", func(o *LUNOptions) bool { return o.Unrestricted }},
+	"serseq":      {"commands on ranges that do not overlap run in any order", func(o *LUNOptions) bool { return !o.SerializeReads && !o.SerializeWrites }},
 }
 
 // refusedLUNOptions are options of CTL that promise something which is not
@@ -162,7 +166,6 @@ var refusedLUNOptions = map[string]string{
 	"insecure_tpc":         "EXTENDED COPY is not supported",
 	"pool-avail-threshold": "thresholds of ZFS pools are not supported",
 	"pool-used-threshold":  "thresholds of ZFS pools are not supported",
-	"removable":            "removable media are not supported",
 	"used-threshold":       "thin provisioning thresholds are not supported",
 }
 
