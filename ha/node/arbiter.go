@@ -20,29 +20,6 @@ const (
 	holdEvery = 300 * time.Millisecond
 )
 
-// askChange asks the arbiter and tells the core what came of it.
-func (n *Node) askChange(ctx context.Context, a ha.AskChange) {
-	ctx, cancel := context.WithTimeout(ctx, arbiterPatience)
-	defer cancel()
-	grants, err := n.store.Change(ctx, a.Changes)
-	if err != nil {
-		n.log.Warn("the arbiter's answer was lost", "changes", len(a.Changes), "error", err)
-		n.post(ha.ChangeLost{ID: a.ID})
-		return
-	}
-	if n.takesOver(a.Changes, grants) {
-		// What others have acknowledged without this controller must be known
-		// before it serves.
-		state, err := n.store.Read(ctx)
-		if err != nil {
-			n.post(ha.ChangeLost{ID: a.ID})
-			return
-		}
-		n.judge(state)
-	}
-	n.post(ha.Changed{ID: a.ID, Grants: grants})
-}
-
 // takesOver reports whether a batch made this controller the primary of
 // something that it was not the brain of.
 func (n *Node) takesOver(changes []ha.Change, after []ha.Grant) bool {

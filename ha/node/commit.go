@@ -62,17 +62,13 @@ func (n *Node) outdate(ctx context.Context, u *Unit, at ha.Stamp) error {
 	return nil
 }
 
-// leave sends the last state of a brain that has stopped to the peers. Nothing
-// unacknowledged depends on it, so a failure is only worth a warning.
-func (n *Node) leave(ctx context.Context, u *Unit, s lun.State) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	at, _, err := u.replica.set(s)
-	if err == nil {
-		err = n.copyState(ctx, u, at)
-	}
-	if err != nil && !errors.Is(err, errLostRight) {
-		n.log.Warn("the last state was not copied", "lun", u.cfg.Name, "error", err)
+// leave sends the last state of a brain that has stopped to the peers. It does
+// not wait: nothing unacknowledged depends on it, and what gives the logical
+// unit up is sent after it on the same stream.
+func (n *Node) leave(u *Unit, s lun.State) {
+	if _, _, err := u.replica.set(s); err == nil {
+		n.save(u)
+		n.broadcastState(u)
 	}
 }
 

@@ -78,7 +78,7 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 	case ha.Send:
 		n.sendCore(a)
 	case ha.AskChange:
-		n.works.Go(func() { n.askChange(ctx, a) })
+		n.askChange(ctx, a)
 	case ha.Settle:
 		n.works.Go(func() { n.settle(ctx) })
 	case ha.Hold:

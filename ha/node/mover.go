@@ -240,7 +240,7 @@ func (m *mover) stop(ctx context.Context) {
 	}
 	m.device = nil
 	if ctx.Err() == nil {
-		u.node.leave(ctx, u, state)
+		u.node.leave(u, state)
 	}
 	u.replica.end()
 }

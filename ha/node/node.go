@@ -91,6 +91,7 @@ type Node struct {
 	asks   chan func(context.Context) // run by the loop
 	done   chan struct{}
 	holder *holder
+	asker  asker
 	filed  atomic.Bool   // every logical unit had a file once
 	saves  chan struct{} // one for each state that is being written
 
@@ -261,21 +262,36 @@ func (n *Node) Promote(ctx context.Context, name string, force bool) error {
 	}
 }
 
-// Leave hands over every logical unit served here and returns when that is
-// done, or when ctx ends. Commands that still arrive are forwarded; Run goes
-// on.
+// Leave hands over every logical unit served here and returns when others serve
+// them, or when ctx ends. What nobody can take it only stops. Commands that still
+// arrive are forwarded; Run goes on.
 func (n *Node) Leave(ctx context.Context) error {
 	n.post(ha.Shutdown{})
 	for {
-		busy := slices.ContainsFunc(n.units, func(u *Unit) bool {
-			return u.lu.Active() || !u.queue.empty()
-		})
-		if !busy {
+		var units []ha.UnitStatus
+		if err := n.ask(func() { units = n.core.Status() }); err != nil {
+			return err
+		}
+		left := 0
+		for i, s := range units {
+			if u := n.units[i]; u.lu.Active() || !u.queue.empty() || n.canLeave(s.Grant) {
+				left++
+			}
+		}
+		if left == 0 {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("handing over: %w", ctx.Err())
+			return fmt.Errorf("handing over: %d logical units: %w", left, ctx.Err())
 		}
 		pause(ctx, 5*time.Millisecond)
 	}
+}
+
+// canLeave reports whether a logical unit of this controller can be taken by
+// another one.
+func (n *Node) canLeave(g ha.Grant) bool {
+	return g.Primary == n.cfg.Self && slices.ContainsFunc(g.Candidates, func(id ha.NodeID) bool {
+		return id != n.cfg.Self && n.isLinked(id)
+	})
 }

@@ -19,8 +19,9 @@ type States interface {
 }
 
 const (
-	// maxSaves is how many states are written to stable storage at a time.
-	maxSaves = 8
+	// maxSaves is how many states are written to stable storage at a time. A file
+	// system makes many durable in the time of one.
+	maxSaves = 64
 	// saveRetry is the rest after a state could not be written.
 	saveRetry = 500 * time.Millisecond
 )
