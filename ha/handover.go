@@ -33,7 +33,7 @@ func (c *Core) promote(e Promote) {
 		}
 		u.fenced, u.fencing = u.grant.Unfenced, 0
 	case primary == c.cfg.Self && u.mustFence():
-		c.alarm(u, fmt.Sprintf("promote: controller %v could not be fenced: make sure that it is off, then use force", u.unfenced()))
+		c.alarm(u, fmt.Sprintf("promote: controller %v could not be fenced: make sure that it is off, then use force: if it still writes, acknowledged data is lost", u.unfenced()))
 	case primary == c.cfg.Self:
 		c.note(u, "promote: this controller is the primary already")
 	case c.leaving:
@@ -49,7 +49,7 @@ func (c *Core) promote(e Promote) {
 		c.note(u, fmt.Sprintf("promote: controller %d is not reachable; the takeover is automatic", primary))
 	default:
 		c.do(Note{LUN: u.cfg.Name, Alarm: true, Refused: true, Text: fmt.Sprintf(
-			"promote: controller %d is not reachable, and nothing is taken from it by itself: make sure that it is off, then use force", primary)})
+			"promote: controller %d is not reachable, and nothing is taken from it by itself: make sure that it is off, then use force: if it still writes, acknowledged data is lost", primary)})
 	}
 }
 
