@@ -34,6 +34,7 @@ func (h *linkHandler) Control(peer ha.NodeID, payload []byte) {
 		n.refuseControl(peer, "it is empty")
 		return
 	}
+	n.heard(peer)
 	kind, body := payload[0], payload[1:]
 	switch kind {
 	case controlCore:
@@ -147,6 +148,9 @@ func (n *Node) broadcastState(u *Unit) {
 
 // sendCore sends a message of the core.
 func (n *Node) sendCore(a ha.Send) {
+	if a.Message.Kind == ha.MessagePromise {
+		n.promised(a.To)
+	}
 	// A message that does not go out is lost, which the core expects.
 	_ = n.link.SendControl(a.To, append([]byte{controlCore}, a.Message.Encode()...))
 }

@@ -52,9 +52,11 @@ func (n *Node) loop(ctx context.Context) {
 		case <-tick.C:
 			n.step(ctx, ha.Tick{})
 			n.keepVigil(ctx)
+			n.noticeSilence(every)
 			if n.awake.calm() {
 				for _, u := range n.units {
 					u.sweep()
+					n.answerHopeless(u)
 				}
 			}
 		}

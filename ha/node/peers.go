@@ -26,6 +26,8 @@ type peerState struct {
 	// are so the core is told that it is up.
 	shown, taken bool
 	owed         bool                  // it has not been told yet that our states are all shown
+	silent       int                   // ticks since it was heard last
+	promised     ha.Instant            // when it was sent a promise last; 0 when never
 	session      uint64                // counts how often the link was established
 	ports        map[string][]lun.Port // by logical unit, from its configuration
 }
