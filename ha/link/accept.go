@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -14,6 +15,9 @@ const (
 	maxGreeters        = 64
 	maxGreetersPerHost = 16
 )
+
+// errSlow: a connection that was not greeted in the time there is.
+var errSlow = errors.New("it does not say hello in time")
 
 // greeters counts the connections that are being greeted, by remote host.
 type greeters struct {
@@ -107,6 +111,9 @@ func (l *Link) accepted(ctx context.Context, c net.Conn, host string) {
 		if n != nil {
 			n.fail(err)
 		}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errSlow
 	}
 	switch {
 	case err == nil || ctx.Err() != nil:

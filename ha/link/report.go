@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 )
 
@@ -70,7 +69,8 @@ func (l *Link) report(key, address string, err error) {
 	}
 	attributes := []any{"peer", key, "address", address, "reason", reason}
 	var network *net.OpError
-	if errors.As(err, &network) && !strings.HasPrefix(reason, "remote error") {
+	// TLS wraps its own verdicts, "local error" and "remote error", as net does.
+	if errors.As(err, &network) && network.Op != "local error" && network.Op != "remote error" {
 		l.log.Info("HA peer not reached", attributes...)
 	} else {
 		l.log.Warn("HA peer refused", attributes...)
