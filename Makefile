@@ -11,9 +11,12 @@ PURE := ./ctlconf ./ha ./iscsi ./scsi
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10m
 
+# How long `make soak` goes on.
+DURATION ?= 1h
+
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build test deps check unit e2e fuzz fuzz-short clean help
+.PHONY: build test deps check unit e2e soak fuzz fuzz-short clean help
 
 build: ## build bin/tandem, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tandem ./cmd/tandem
@@ -31,10 +34,13 @@ check: ## gofmt, vet (Linux and FreeBSD), staticcheck
 
 unit: ## the tests beside the code, with the race detector where goroutines are
 	$(GO) test $(PURE)
-	$(GO) test -race $$($(GO) list ./... | grep -vxE '$(MODULE)/(ctlconf|ha|iscsi|scsi|e2e)')
+	$(GO) test -race $$($(GO) list ./... | grep -vxE '$(MODULE)/(ctlconf|ha|iscsi|scsi|e2e|e2e/nemesis)')
 
 e2e: ## real processes and real clients
-	$(GO) test ./e2e -count=1 -timeout 12m
+	$(GO) test ./e2e ./e2e/nemesis -p 1 -count=1 -timeout 12m
+
+soak: deps ## clusters that are broken in many ways, one after the other, for DURATION
+	$(GO) test ./e2e/nemesis -count=1 -v -timeout 0 -run TestSoak -soak $(DURATION)
 
 fuzz: ## every fuzz target, FUZZTIME each
 	@scripts/fuzz $(FUZZTIME)
