@@ -65,6 +65,9 @@ func (n *Node) loop(ctx context.Context) {
 
 // step feeds one event to the core and carries out what it decides.
 func (n *Node) step(ctx context.Context, e ha.Event) {
+	if r, ok := e.(ha.Received); ok {
+		n.noteOldEpochs(r)
+	}
 	for _, a := range n.core.Step(n.clock.now(), e) {
 		n.carryOut(ctx, a)
 	}

@@ -86,6 +86,7 @@ type Node struct {
 
 	core   *ha.Core
 	rests  bool          // drained, as last logged; the loop's
+	old    oldEpochs     // the loop's
 	lease  time.Duration // core's
 	events chan ha.Event
 	asks   chan func(context.Context) // run by the loop
@@ -122,6 +123,7 @@ func New(cfg Config) (*Node, error) {
 		done:   make(chan struct{}),
 		saves:  make(chan struct{}, maxSaves),
 		named:  map[string]*Unit{},
+		old:    oldEpochs{},
 	}
 	if err := n.makeUnits(); err != nil {
 		return nil, err
