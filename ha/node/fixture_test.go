@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -117,7 +118,8 @@ func (p *pair) startBoth() {
 	p.start(1)
 	p.start(2)
 	p.wait("a healthy pair", func() bool {
-		return p.grant(1).Equal(ha.Grant{Epoch: 2, Primary: 1, Candidates: []ha.NodeID{1, 2}}) && p.route(2) == ha.RouteForward
+		g := p.grant(1)
+		return g.Primary == 1 && g.Has(2) && p.route(1) == ha.RouteServe && p.route(2) == ha.RouteForward
 	})
 }
 
@@ -135,6 +137,11 @@ func (p *pair) start(id ha.NodeID) {
 	pattern := filepath.Join(p.dir, "%d.pid")
 	pid, err := pidfile.Acquire(Fence{PIDFile: pattern}.Path(id))
 	if err != nil {
+		p.t.Fatal(err)
+	}
+	// Both are this process. A fence waits until the one that it is for has
+	// stopped, and finds nobody to kill.
+	if err := os.WriteFile(Fence{PIDFile: pattern}.Path(id), []byte("none"), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 	fence := Fence{PIDFile: pattern}
@@ -278,15 +285,14 @@ func (c *command) ReceiveDataOut(t *lun.Task, n int) {
 
 func (c *command) CommandComplete(*lun.Task) { close(c.done) }
 
-var lastTag uint64
+var lastTag atomic.Uint64
 
 // submit sends a command through a controller's port. Data-out is asked for
 // when solicited, else it is there from the start.
 func (p *pair) submit(id ha.NodeID, initiator string, cdb []byte, out []byte, solicited bool) *command {
-	lastTag++
 	c := &command{done: make(chan struct{}), all: out, unit: p.unit(id)}
 	c.Task = lun.Task{
-		Nexus: lun.Nexus{InitiatorPort: initiator, TargetPort: port(id)}, Tag: lastTag, CDB: cdb,
+		Nexus: lun.Nexus{InitiatorPort: initiator, TargetPort: port(id)}, Tag: lastTag.Add(1), CDB: cdb,
 		Attribute: scsi.AttributeSimple, Transport: c, ExpectedOut: len(out), ExpectedIn: 1 << 16,
 	}
 	if !solicited {

@@ -42,7 +42,7 @@ func TestTheSurvivorServesWhatWasAcknowledgedAndWhatWaited(t *testing.T) {
 	if got := p.run(2, "host", read16(0, 2), nil); !bytes.Equal(got, append(fill(1, 1), fill(2, 1)...)) {
 		t.Fatal("acknowledged data is lost")
 	}
-	if g := p.grant(2); g.Primary != 2 || !g.Alone() || g.Epoch != 3 {
+	if g := p.grant(2); g.Primary != 2 || !g.Alone() || g.Epoch < 3 {
 		t.Fatalf("grant after the takeover: %v", g)
 	}
 }
@@ -226,10 +226,9 @@ func TestAWriteWhoseDataIsOnItsWayMovesWithTheBrain(t *testing.T) {
 	p := newPair(t)
 	p.startBoth()
 	p.run(1, "host", read16(0, 1), nil)
-	lastTag++
 	c := &command{done: make(chan struct{}), all: fill(0x3C, 4), unit: p.unit(1), slow: make(chan struct{})}
 	c.Task = lun.Task{
-		Nexus: lun.Nexus{InitiatorPort: "host", TargetPort: port(1)}, Tag: lastTag, CDB: write16(40, 4),
+		Nexus: lun.Nexus{InitiatorPort: "host", TargetPort: port(1)}, Tag: lastTag.Add(1), CDB: write16(40, 4),
 		Attribute: scsi.AttributeSimple, Transport: c, ExpectedOut: 4 * 512,
 	}
 	c.unit.Submit(&c.Task)
