@@ -33,6 +33,16 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
+// readFile is what a file has.
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // given are the ports that tests have got already.
 var given sync.Map
 

@@ -77,15 +77,6 @@ func guestFiles(t *testing.T, dir, modules string) []file {
 	return append(files, file{"init", readFile(t, program)})
 }
 
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // findFile is the path of a file somewhere below a directory.
 func findFile(t *testing.T, dir, name string) (path string) {
 	t.Helper()
