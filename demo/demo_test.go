@@ -198,6 +198,7 @@ func TestBadOptionsAreRefusedByName(t *testing.T) {
 		`fault "explode": expected one of kill-primary`: {Binary: binary, Fault: "explode", Mode: 2},
 		"mode 7: expected 0":                            {Binary: binary, Mode: 7},
 		"duration 1s: expected 3s to":                   {Binary: binary, Mode: 2, Duration: time.Second},
+		"rest -1s: expected 0":                          {Binary: binary, Mode: 2, Rest: -time.Second},
 		"rounds -1: expected 1 to":                      {Binary: binary, Mode: 2, Rounds: -1},
 		"no tandem executable":                          {Mode: 2},
 	} {

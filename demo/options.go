@@ -58,6 +58,9 @@ type Options struct {
 	// Rounds is how many times the fault happens, 1 to MaxRounds; 1 when 0. Each
 	// begins when all is as it was before the first.
 	Rounds int
+	// Rest is how long each of the workers rests after a command, not negative:
+	// they and the controllers share the processors of one machine.
+	Rest time.Duration
 	// Out is told the story, with a line each second; nil: nobody.
 	Out io.Writer
 	// Dir is where a directory for everything is made, and removed;
@@ -91,6 +94,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Rounds < 1 || o.Rounds > MaxRounds {
 		return o, fmt.Errorf("rounds %d: expected 1 to %d", o.Rounds, MaxRounds)
+	}
+	if o.Rest < 0 {
+		return o, fmt.Errorf("rest %v: expected 0 or more", o.Rest)
 	}
 	if o.Binary == "" {
 		return o, fmt.Errorf("no tandem executable given to run")

@@ -114,7 +114,7 @@ type run struct {
 // carryOut works, breaks, mends, verifies, and leaves the result.
 func (r *run) carryOut(ctx context.Context) error {
 	w, err := workload.New(r.disk, workload.Config{
-		Slots: slots, SlotSize: slotSize, Workers: workers, ReadPercent: readPercent,
+		Slots: slots, SlotSize: slotSize, Workers: workers, ReadPercent: readPercent, Rest: r.options.Rest,
 		Run: rand.Uint64() | 1, Seed: rand.Uint64(), Hard: multipath.IsHard,
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Disk is what a workload drives. Both methods may be called from many
@@ -37,6 +38,9 @@ type Config struct {
 	Workers int
 	// ReadPercent of the operations are reads, 0 to 100.
 	ReadPercent int
+	// Rest is how long a worker rests after each operation, not negative.
+	// Without, a Run takes all the processor time there is.
+	Rest time.Duration
 	// Run tells this run's writes from those of any other; not 0.
 	Run uint64
 	// Seed decides which slots are used in which order.
@@ -58,6 +62,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("workload: workers %d: want 1 to %d", c.Workers, MaxWorkers)
 	case c.ReadPercent < 0 || c.ReadPercent > 100:
 		return fmt.Errorf("workload: read percent %d: want 0 to 100", c.ReadPercent)
+	case c.Rest < 0:
+		return fmt.Errorf("workload: rest %v: want 0 or more", c.Rest)
 	case c.Run == 0:
 		return fmt.Errorf("workload: run 0: want any other number")
 	}

@@ -94,6 +94,8 @@ func (w *Workload) work(ctx context.Context, stop <-chan struct{}, worker int) {
 		w.pace.completed(began, time.Now(), err == nil)
 		if err != nil {
 			sleep(ctx, failurePause)
+		} else if w.cfg.Rest > 0 {
+			sleep(ctx, w.cfg.Rest)
 		}
 	}
 }

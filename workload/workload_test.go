@@ -384,6 +384,7 @@ func TestBadConfigsAreRefusedByName(t *testing.T) {
 		"slots 0":        func(c *Config) { c.Slots = 0 },
 		"slot size 1000": func(c *Config) { c.SlotSize = 1000 },
 		"slot size 64":   func(c *Config) { c.SlotSize = 64 },
+		"rest -1ms":      func(c *Config) { c.Rest = -time.Millisecond },
 		"offset 100":     func(c *Config) { c.Offset = 100 },
 		"workers 0":      func(c *Config) { c.Workers = 0 },
 		"percent 101":    func(c *Config) { c.ReadPercent = 101 },

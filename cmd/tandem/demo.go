@@ -57,6 +57,7 @@ lost.`,
 	f := cmd.Flags()
 	f.StringVar(&fault, "fault", string(demo.KillPrimary), "what to break: "+faults())
 	f.DurationVar(&o.Duration, "duration", demo.DefaultDuration, "how long the workload runs in a round")
+	f.DurationVar(&o.Rest, "rest", 0, "how long each of the 8 workers rests after a command")
 	f.IntVar(&o.Rounds, "rounds", 1, "how many times it is broken")
 	f.IntVar(&o.Mode, "mode", 2, "high-availability mode: 0 active/standby, 1 active/active, 2 active/active with forwarding")
 	f.StringVar(&report, "json", "", "write the result to this file; - for standard output")

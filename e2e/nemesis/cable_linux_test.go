@@ -91,7 +91,7 @@ func (c *cluster) busy(t *testing.T) (w *workload.Workload, stop func()) {
 	}
 	t.Cleanup(func() { _ = d.Close() })
 	w, err = workload.New(d, workload.Config{
-		Slots: 1024, SlotSize: 4096, Workers: 8, ReadPercent: 50,
+		Slots: 1024, SlotSize: 4096, Workers: 8, ReadPercent: 50, Rest: 2 * time.Millisecond,
 		Run: rand.Uint64() | 1, Seed: rand.Uint64(), Hard: multipath.IsHard,
 	})
 	if err != nil {
