@@ -40,6 +40,7 @@ type pair struct {
 	t        *testing.T
 	mode     Mode
 	holdTime time.Duration
+	lease    time.Duration // 0: the default
 	maxHeld  int
 	failback time.Duration
 	third    bool       // there is a controller 3 too
@@ -111,6 +112,13 @@ func newPair(t *testing.T, members ...string) *pair {
 	return p
 }
 
+// unhurried gives the pair a lease for which no busy machine stops it. It is for
+// tests in which nobody is lost, and no command may fail.
+func (p *pair) unhurried() *pair {
+	p.lease = 5 * time.Second
+	return p
+}
+
 // startBoth starts the pair and waits until controller 1 serves and both are
 // candidates.
 func (p *pair) startBoth() {
@@ -163,7 +171,7 @@ func (p *pair) start(id ha.NodeID) {
 	pool := block.NewPool(64 << 20)
 	log := &strings.Builder{}
 	n, err := New(Config{
-		Cluster: clusterName, Self: id, Mode: p.mode, Credentials: credentials,
+		Cluster: clusterName, Self: id, Mode: p.mode, Lease: p.lease, Credentials: credentials,
 		Listen: p.addresses[id], Peers: p.peers(id),
 		Store: store, Manual: p.manual, States: kept, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
 		Disconnect: func(context.Context, string) error {

@@ -44,7 +44,7 @@ func (p *pair) must(err error) {
 func (p *pair) primary(id ha.NodeID) ha.NodeID { return p.grant(id).Primary }
 
 func TestDrainingControllersUnderLoadFailsNoCommand(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	p.underLoad(func(ctx context.Context) {
 		for _, step := range []struct{ drained, asked ha.NodeID }{{1, 1}, {2, 2}, {1, 2}, {2, 1}} {
@@ -102,7 +102,7 @@ func TestDrainingAnUnknownControllerIsRefused(t *testing.T) {
 }
 
 func TestLeavingUnderLoadFailsNoCommand(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	p.underLoad(func(ctx context.Context) {
 		p.must(p.nodes[1].Leave(ctx))
@@ -145,7 +145,7 @@ func (p *pair) setPortGroups(through, to ha.NodeID, initiator string) *command {
 func TestSetTargetPortGroupsMovesTheBrainThroughEitherController(t *testing.T) {
 	for _, mode := range []Mode{ActiveStandby, ActiveActiveForward} {
 		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
-			p := newPair(t)
+			p := newPair(t).unhurried()
 			p.mode = mode
 			p.startBoth()
 			for _, step := range []struct{ through, to ha.NodeID }{{1, 2}, {1, 1}, {2, 2}, {2, 1}, {2, 1}} {
@@ -162,7 +162,7 @@ func TestSetTargetPortGroupsMovesTheBrainThroughEitherController(t *testing.T) {
 }
 
 func TestSetTargetPortGroupsUnderLoadFailsNoCommand(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	p.underLoad(func(context.Context) {
 		for i := range 6 {
@@ -261,7 +261,7 @@ func TestAResetIsToldThoughThePrimaryIsLost(t *testing.T) {
 // After each change the nexuses that remain are told, through whichever
 // controller they come (SPC-5 §5.18.2.1), and of nothing else.
 func TestEveryNexusIsToldOfEachChange(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	for id := ha.NodeID(1); id <= 2; id++ {
 		p.run(id, fmt.Sprint("host", id), read16(0, 1), nil)

@@ -125,7 +125,7 @@ func (p *pair) silence(id ha.NodeID) (end func()) {
 }
 
 func TestInMode1BothControllersMoveTheirData(t *testing.T) {
-	p := newActivePair(t)
+	p := newActivePair(t).unhurried()
 	p.startBoth()
 	p.run(2, "host", write16(8, 16), fill(0xA5, 16))
 	if got := p.run(1, "host", read16(8, 16), nil); !bytes.Equal(got, fill(0xA5, 16)) {
@@ -156,7 +156,7 @@ func TestInMode1AReservationHoldsThroughBothAndThroughFailover(t *testing.T) {
 }
 
 func TestInMode1AHandoverUnderLoadFailsNoCommand(t *testing.T) {
-	p := newActivePair(t)
+	p := newActivePair(t).unhurried()
 	p.startBoth()
 	for id := ha.NodeID(1); id <= 2; id++ {
 		p.run(id, fmt.Sprint("host", id), read16(0, 1), nil) // clears the unit attention
@@ -313,7 +313,7 @@ func TestInMode1ATakeoverWaitsForWhatIsMovedHere(t *testing.T) {
 }
 
 func TestInMode1WhatRunsAtThePrimaryAndAtTheSecondaryIsHeldApart(t *testing.T) {
-	p := newActivePair(t)
+	p := newActivePair(t).unhurried()
 	p.startBoth()
 	for id := ha.NodeID(1); id <= 2; id++ {
 		p.run(id, fmt.Sprint("host", id), read16(0, 1), nil)

@@ -18,7 +18,7 @@ import (
 func fill(b byte, blocks int) []byte { return bytes.Repeat([]byte{b}, 512*blocks) }
 
 func TestBothControllersLeadToOneBrain(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	p.run(2, "host", write16(8, 16), fill(0xA5, 16))
 	if got := p.run(1, "host", read16(8, 16), nil); !bytes.Equal(got, fill(0xA5, 16)) {
@@ -62,7 +62,7 @@ func TestAReturningControllerForwardsAndMayTakeOverAgain(t *testing.T) {
 }
 
 func TestAHandoverUnderLoadFailsNoCommand(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	for id := ha.NodeID(1); id <= 2; id++ {
 		p.run(id, fmt.Sprint("host", id), read16(0, 1), nil) // clears the unit attention
@@ -223,7 +223,7 @@ func TestHeldCommandsCanBeAborted(t *testing.T) {
 // The transport may still be gathering data-out when the brain moves: the task
 // goes on at the new brain, and with all its data.
 func TestAWriteWhoseDataIsOnItsWayMovesWithTheBrain(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	p.run(1, "host", read16(0, 1), nil)
 	c := &command{done: make(chan struct{}), all: fill(0x3C, 4), unit: p.unit(1), slow: make(chan struct{})}
