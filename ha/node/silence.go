@@ -62,8 +62,11 @@ func (n *Node) noticeSilence(every time.Duration) {
 // answerHopeless answers the held tasks of a logical unit for which waiting cannot
 // help.
 func (n *Node) answerHopeless(u *Unit) {
+	if u.queue.empty() || u.open() {
+		return
+	}
 	g := n.core.Grant(u.cfg.Name)
-	if u.queue.empty() || u.open() || g.Epoch == 0 || g.Primary == n.cfg.Self || g.Has(n.cfg.Self) {
+	if g.Epoch == 0 || g.Primary == n.cfg.Self || g.Has(n.cfg.Self) {
 		return
 	}
 	hopeless, now := false, n.clock.now()
