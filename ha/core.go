@@ -14,7 +14,7 @@ type Core struct {
 	units []*unit
 	named map[string]*unit
 
-	up      map[NodeID]bool
+	up      [MaxNodes + 1]bool
 	known   bool // nothing of an earlier life is under way, and the grants were read
 	holders map[NodeID]bool
 	seen    int64 // the revision of holders
@@ -59,7 +59,6 @@ func New(cfg Config, now Instant) (*Core, error) {
 	c := &Core{
 		cfg: cfg, born: now, now: now,
 		named:   map[string]*unit{},
-		up:      map[NodeID]bool{},
 		holders: map[NodeID]bool{},
 		resting: map[NodeID]bool{},
 		// The first heartbeat is due at once.
@@ -68,8 +67,7 @@ func New(cfg Config, now Instant) (*Core, error) {
 	for i, uc := range cfg.Units {
 		u := &unit{
 			cfg: uc, index: i, since: now, stalledSince: now,
-			route:    Route{LUN: uc.Name},
-			promises: map[NodeID]promise{},
+			route: Route{LUN: uc.Name},
 		}
 		c.units = append(c.units, u)
 		c.named[uc.Name] = u
@@ -77,9 +75,11 @@ func New(cfg Config, now Instant) (*Core, error) {
 	return c, nil
 }
 
-// Step takes one event at an instant no earlier than that of the last one and
-// returns what is to be done about it, in order.
-func (c *Core) Step(now Instant, e Event) []Action {
+// Step takes what has happened since the last one, in order, at an instant no
+// earlier than that of the last one, and returns what is to be done about it, in
+// order. Events that are taken together are answered together: a thousand of
+// them cost little more than one.
+func (c *Core) Step(now Instant, events ...Event) []Action {
 	if now < c.now {
 		panic(fmt.Sprintf("ha: time runs backwards: %v after %v", now, c.now))
 	}
@@ -90,7 +90,9 @@ func (c *Core) Step(now Instant, e Event) []Action {
 		// anything is promised or asked for.
 		c.settle()
 	}
-	c.take(e)
+	for _, e := range events {
+		c.take(e)
+	}
 	for _, u := range c.units {
 		c.reconcile(u)
 	}

@@ -1,6 +1,6 @@
 package ha
 
-// Event is something that happened; Core.Step takes one at a time.
+// Event is something that happened; Core.Step takes them.
 type Event interface{ event() }
 
 // Tick says that time has passed. It is due about ten times per heartbeat.

@@ -3,7 +3,6 @@ package ha
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -36,24 +35,23 @@ func (c *Core) lead(u *unit) {
 // again, and two that are primaries of different logical units would go on killing
 // each other.
 func (c *Core) fitCandidates(u *unit) {
-	fit := []NodeID{c.cfg.Self}
+	fit := Nodes(c.cfg.Self)
 	for _, p := range c.cfg.Peers {
 		if u.grant.Has(p) && c.hears(u, p) || !u.grant.Has(p) && c.canWiden(u, p) {
-			fit = append(fit, p)
+			fit |= Nodes(p)
 		}
 	}
-	slices.Sort(fit)
 	done := u.grant.Unfenced&u.fenced != 0 && !mutantFenceUnrecorded
-	if slices.Equal(fit, u.grant.Candidates) && !done {
+	if fit == Nodes(u.grant.Candidates...) && !done {
 		return
 	}
 	ch := c.aloneChange(u)
-	ch.To.Candidates = fit
+	ch.To.Candidates = fit.List()
 	ch.To.Unfenced = u.unfenced()
 	if u.cfg.SecondaryWrites && u.cfg.Automatic {
-		ch.To.Unfenced |= Nodes(u.grant.Candidates...) &^ Nodes(fit...)
+		ch.To.Unfenced |= Nodes(u.grant.Candidates...) &^ fit
 	}
-	if len(fit) == 1 {
+	if ch.To.Alone() {
 		c.requestHeld(u, ch)
 		return
 	}

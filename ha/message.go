@@ -1,9 +1,6 @@
 package ha
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // MessageKind says what a message between controllers is.
 type MessageKind uint8
@@ -51,51 +48,21 @@ func (k MessageKind) String() string {
 
 // Message is what controllers say to each other about who serves.
 type Message struct {
-	Kind MessageKind `json:"kind"`
+	Kind MessageKind
 	// Boot is the life of the controller that sent the heartbeat; a promise
 	// repeats it, so that an answer to an earlier life is not taken.
-	Boot uint64 `json:"boot,omitempty"`
+	Boot uint64
 	// Seq numbers the heartbeats of a life; a promise repeats it.
-	Seq    uint64  `json:"seq,omitempty"`
-	Claims []Claim `json:"claims,omitempty"`
+	Seq    uint64
+	Claims []Claim
 	// Drained: the sender is, and takes over only what no other can serve.
-	Drained bool `json:"drained,omitempty"`
+	Drained bool
 	// Reason explains a refusal to the operator.
-	Reason string `json:"reason,omitempty"`
+	Reason string
 }
 
 // Claim is a logical unit with its grant as the sender knows it.
 type Claim struct {
-	LUN   string `json:"lun"`
-	Grant Grant  `json:"grant"`
-}
-
-// Encode gives the bytes for the wire.
-func (m Message) Encode() []byte {
-	b, err := json.Marshal(m)
-	if err != nil {
-		panic("ha: a message cannot be encoded: " + err.Error())
-	}
-	return b
-}
-
-// DecodeMessage reads what Encode wrote and refuses what it cannot have
-// written.
-func DecodeMessage(b []byte) (Message, error) {
-	var m Message
-	if err := json.Unmarshal(b, &m); err != nil {
-		return Message{}, fmt.Errorf("decoding a controller's message: %w", err)
-	}
-	if m.Kind < MessageHeartbeat || m.Kind > maxMessageKind {
-		return Message{}, fmt.Errorf("decoding a controller's message: kind %d is not 1 to %d", m.Kind, maxMessageKind)
-	}
-	if len(m.Claims) > MaxUnits {
-		return Message{}, fmt.Errorf("decoding a controller's message: %d claims, at most %d", len(m.Claims), MaxUnits)
-	}
-	for _, c := range m.Claims {
-		if err := c.Grant.Validate(); err != nil {
-			return Message{}, fmt.Errorf("decoding a controller's message: logical unit %q: %w", c.LUN, err)
-		}
-	}
-	return m, nil
+	LUN   string
+	Grant Grant
 }

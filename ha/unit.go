@@ -12,18 +12,18 @@ type unit struct {
 
 	// As primary.
 
-	promises map[NodeID]promise // newest of each peer
-	firstSeq uint64             // heartbeats before it did not claim this unit
-	urgent   bool               // promises are needed before the next beat
-	fenced   NodeSet            // those of the grant's Unfenced that are
-	fencing  NodeID             // the action for it is not answered yet
-	served   bool               // it has had the right since it became primary
-	kept     uint64             // the epoch into which it has served without a break
-	fenceAt  Instant            // not again before it
-	drain    handover           // under way
-	released uint64             // the epoch given up by a handover
-	relAt    Instant            // when
-	restAt   Instant            // maintenance gives it away no earlier
+	promises [MaxNodes + 1]promise // newest of each peer
+	firstSeq uint64                // heartbeats before it did not claim this unit
+	urgent   bool                  // promises are needed before the next beat
+	fenced   NodeSet               // those of the grant's Unfenced that are
+	fencing  NodeID                // the action for it is not answered yet
+	served   bool                  // it has had the right since it became primary
+	kept     uint64                // the epoch into which it has served without a break
+	fenceAt  Instant               // not again before it
+	drain    handover              // under way
+	released uint64                // the epoch given up by a handover
+	relAt    Instant               // when
+	restAt   Instant               // maintenance gives it away no earlier
 
 	// As follower.
 
@@ -72,7 +72,7 @@ type handover struct {
 // newPrimary forgets what was true of the primary before.
 func (u *unit) newPrimary(now Instant, seq uint64) {
 	u.since = now
-	clear(u.promises)
+	u.promises = [MaxNodes + 1]promise{}
 	u.firstSeq = seq + 1
 	u.urgent = true
 	u.claimed = false

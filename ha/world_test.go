@@ -53,6 +53,7 @@ type worldNode struct {
 	life   uint64 // things on their way to an earlier life are dropped
 	paused bool
 	missed []delivery
+	events []Event // not taken yet
 	routes map[string]Route
 	rights map[string]Instant
 	hold   Hold
@@ -270,13 +271,19 @@ func (w *world) resume(id NodeID) {
 	}
 }
 
-// step feeds an event to a node and carries the actions out.
+// step feeds an event to a node and carries the actions out. In rough lives some
+// events wait for the next one, and are taken with it.
 func (w *world) step(n *worldNode, e Event) {
 	if n.core == nil {
 		return
 	}
-	life := n.life
-	for _, a := range n.core.Step(w.clock(n.id), e) {
+	n.events = append(n.events, e)
+	if _, tick := e.(Tick); !tick && w.rough != nil && w.rough.IntN(4) == 0 {
+		return
+	}
+	life, events := n.life, n.events
+	n.events = nil
+	for _, a := range n.core.Step(w.clock(n.id), events...) {
 		if n.life != life {
 			return
 		}

@@ -11,7 +11,7 @@ import (
 
 // Version is the version of the protocol between controllers. Controllers of
 // different versions refuse each other.
-const Version = 1
+const Version = 2
 
 // magic opens every greeting, so that something else that speaks TLS with a
 // certificate of the cluster is told apart.

@@ -46,7 +46,7 @@ func (n *Node) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-n.events:
-			n.step(ctx, e)
+			n.step(ctx, n.gather(e)...)
 		case f := <-n.asks:
 			f(ctx)
 		case <-tick.C:
@@ -63,12 +63,24 @@ func (n *Node) loop(ctx context.Context) {
 	}
 }
 
-// step feeds one event to the core and carries out what it decides.
-func (n *Node) step(ctx context.Context, e ha.Event) {
-	if r, ok := e.(ha.Received); ok {
-		n.noteOldEpochs(r)
+// gather returns the event and what else waits, which is many when something
+// happens to many logical units.
+func (n *Node) gather(e ha.Event) []ha.Event {
+	events := []ha.Event{e}
+	for range len(n.events) {
+		events = append(events, <-n.events)
 	}
-	for _, a := range n.core.Step(n.clock.now(), e) {
+	return events
+}
+
+// step feeds events to the core and carries out what it decides.
+func (n *Node) step(ctx context.Context, events ...ha.Event) {
+	for _, e := range events {
+		if r, ok := e.(ha.Received); ok {
+			n.noteOldEpochs(r)
+		}
+	}
+	for _, a := range n.core.Step(n.clock.now(), events...) {
 		n.carryOut(ctx, a)
 	}
 	if drained := n.core.Drained(n.cfg.Self); drained != n.rests {
