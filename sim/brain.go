@@ -15,6 +15,7 @@ type phase uint8
 const (
 	phaseWaiting   phase = iota // for its blocks
 	phaseExecuting              // it may have an effect
+	phaseMoving                 // its data is moved elsewhere
 	phaseCompleted
 )
 
@@ -24,9 +25,14 @@ type job struct {
 	cmd     *command
 	from    *controller // the peer it came from; nil when from here
 	done    func(result)
+	asked   bool // an earlier run has begun a handover
 	phase   phase
 	aborted bool
 	result  result
+	// r and pair are set for one whose data is moved by the peer it came from.
+	r        *request
+	pair     uint64
+	answered bool // by that peer
 }
 
 // brain is the logical unit where it is active.
@@ -57,14 +63,14 @@ func newBrain(u *unit, want ha.Route) *brain {
 	return &brain{u: u, number: u.c.w.next(), epoch: want.Epoch, since: want.Since, state: u.replica.state}
 }
 
-// execute submits a command to the brain here, for whoever asked.
-func (u *unit) execute(cmd *command, from *controller, done func(result)) {
-	b := u.brain
+// admit submits a job to the brain here.
+func (u *unit) admit(j *job) {
+	b, cmd, done := u.brain, j.cmd, j.done
 	if b == nil || b.draining || !u.valid() {
 		done(result{notServed: true})
 		return
 	}
-	j := &job{b: b, cmd: cmd, from: from, done: done}
+	j.b = b
 	if w := u.c.w; w.telling() {
 		w.tell(u.c.id, "executes %v", cmd)
 	}
@@ -73,6 +79,9 @@ func (u *unit) execute(cmd *command, from *controller, done func(result)) {
 	case kindKeys:
 		j.result.value = b.state[cmd.block]
 		b.complete(j)
+	case kindMove:
+		j.phase = phaseExecuting
+		u.c.soon(func() { b.moveBrain(j) })
 	case kindRegister:
 		j.phase = phaseExecuting
 		b.changes = append(b.changes, j)
@@ -86,6 +95,22 @@ func (u *unit) execute(cmd *command, from *controller, done func(result)) {
 			l.waiting = append(l.waiting, j)
 		}
 	}
+}
+
+// moveBrain carries out SET TARGET PORT GROUPS: the brain is where it is to be, or
+// a handover is begun and the job is run again where it is then.
+func (b *brain) moveBrain(j *job) {
+	c, to := b.u.c, ha.NodeID(j.cmd.block)
+	switch {
+	case j.aborted || to == c.id:
+	case j.asked || c.core.Refusal(b.u.name, to) != "":
+		j.result.status = statusMoveFailed
+	default:
+		c.w.counts.MovesAsked++
+		c.post(ha.HandOver{LUN: b.u.name, To: to})
+		j.result = result{notServed: true, asked: true}
+	}
+	b.complete(j)
 }
 
 // take takes the block for a job when it is free and nobody came before.
@@ -127,11 +152,14 @@ func (b *brain) start(j *job) {
 		switch {
 		case j.aborted:
 			b.finish(j)
-		case j.cmd.kind == kindRead:
+		case j.cmd.kind == kindRead && j.r == nil:
 			b.u.c.w.disk.read(b, j)
-		case !b.u.valid() && !mutantWriteUnchecked:
+		case (!b.u.valid() || b.draining && j.r != nil) && !mutantWriteUnchecked:
 			j.result.notServed = true
 			b.finish(j)
+		case j.r != nil:
+			j.phase = phaseMoving
+			b.allow(j)
 		default:
 			b.u.c.w.disk.write(b, j)
 		}
@@ -161,20 +189,23 @@ func (b *brain) finish(j *job) {
 // without the right to serve is not acknowledged.
 func (b *brain) complete(j *job) {
 	switch {
+	case j.answered:
 	case j.aborted:
 		j.result = result{status: statusAborted}
 	case !j.result.notServed && !b.u.valid() && !mutantAckUnchecked:
 		j.result = result{notServed: true}
 	}
-	if j.result.notServed && j.phase == phaseExecuting {
+	if j.result.notServed && (j.phase == phaseExecuting || j.phase == phaseMoving) {
 		j.result.uncertain = true
 	}
-	if !j.result.notServed && j.result.status == statusGood {
+	if !j.answered && !j.result.notServed && j.result.status == statusGood {
 		b.u.c.w.oracle.acknowledged(b, j)
 	}
 	j.phase = phaseCompleted
 	b.jobs = slices.DeleteFunc(b.jobs, func(o *job) bool { return o == j })
-	j.done(j.result)
+	if !j.answered {
+		j.done(j.result)
+	}
 	b.checkIdle()
 }
 
@@ -219,12 +250,25 @@ func (b *brain) serveOn() {
 func (b *brain) deactivate(then func()) {
 	b.draining, b.stopping, b.idle = true, true, then
 	b.turnAway()
+	b.forsake()
 	if mutantDrainedEarly && b.idle != nil {
 		b.idle = nil
 		then()
 		return
 	}
 	b.checkIdle()
+}
+
+// forsake ends the jobs whose data is moved elsewhere, without waiting for word.
+// Their blocks stay held as long as this brain lives.
+func (b *brain) forsake() {
+	for _, j := range slices.Clone(b.jobs) {
+		if j.phase == phaseMoving {
+			j.result.notServed = true
+			b.complete(j)
+			b.u.c.tickets = slices.DeleteFunc(b.u.c.tickets, func(t *ticket) bool { return t.j == j })
+		}
+	}
 }
 
 // turnAway ends the jobs that do not run yet.

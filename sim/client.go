@@ -90,6 +90,8 @@ func (c *client) any() operation {
 	w := c.w
 	op := operation{unit: w.rnd.IntN(w.plan.units)}
 	switch n := w.rnd.IntN(100); {
+	case n == 0 && w.plan.moves:
+		op.kind, op.block = kindMove, 1+w.rnd.IntN(w.plan.nodes)
 	case n < w.plan.registers/2:
 		op.kind, op.block = kindRegister, c.id
 	case n < w.plan.registers:
@@ -315,7 +317,7 @@ func (s *session) answer(cmd *command, r result) {
 		if w.telling() {
 			w.tell(0, "client %d hears from %d: %v %d", c.id, s.c.id, r.status, r.value)
 		}
-		if r.status == statusGood {
+		if r.status == statusGood || r.status == statusMoveFailed {
 			w.oracle.ended(c.op, r.value)
 			w.after(w.between(ms, 60*ms), c.next)
 			return

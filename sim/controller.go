@@ -25,6 +25,9 @@ type controller struct {
 	units    [maxUnits]*unit
 	peers    [ha.MaxNodes + 1]peer
 	holder   holder
+	tickets  []*ticket            // that peers may be using
+	moving   [ha.MaxNodes + 1]int // how much is moved here for a primary
+	earlier  [ha.MaxNodes + 1]int // and how much of that over earlier streams
 	sessions []*session
 	shown    ha.Instant // when the loop ran last
 	asleep   bool       // the loop noticed that it had not run for long
@@ -39,6 +42,7 @@ type peer struct {
 	shown, taken bool
 	owed         bool // it was not told yet that all states are shown
 	requests     []*request
+	settled      []func() // told when nothing of earlier streams is moved here
 }
 
 func newController(w *World, id ha.NodeID) *controller {
@@ -95,7 +99,8 @@ func (c *controller) start() {
 	c.life, c.dark, c.restarts = w.lives, false, false
 	c.paused, c.missed, c.inbox, c.stepping, c.stuckTil = false, nil, nil, false, 0
 	c.leaving, c.asleep, c.sessions, c.holder = false, false, nil, holder{c: c}
-	c.peers = [ha.MaxNodes + 1]peer{}
+	c.peers, c.tickets = [ha.MaxNodes + 1]peer{}, nil
+	c.moving, c.earlier = [ha.MaxNodes + 1]int{}, [ha.MaxNodes + 1]int{}
 	c.shown = c.clock()
 	cfg := ha.Config{
 		Self: c.id, Boot: c.life, Heartbeat: heartbeat, Lease: lease,
@@ -112,7 +117,10 @@ func (c *controller) start() {
 			stored = replica{}
 		}
 		c.units[i] = &unit{c: c, index: i, name: w.names[i], replica: replica{at: stored.at, state: stored.state}}
-		cfg.Units = append(cfg.Units, ha.UnitConfig{Name: w.names[i], Home: c.id == 1, Automatic: w.plan.fence != fenceNone})
+		cfg.Units = append(cfg.Units, ha.UnitConfig{
+			Name: w.names[i], Home: c.id == w.plan.home[i], Automatic: w.plan.fence != fenceNone,
+			SecondaryWrites: w.plan.mode == modeTickets, Failback: w.plan.failback,
+		})
 	}
 	core, err := ha.New(cfg, c.clock())
 	if err != nil {
@@ -283,8 +291,22 @@ func (c *controller) carryOut(a ha.Action) {
 		c.holder.ask(a)
 	case ha.Fence:
 		w.nemesis.moment(c)
+		c.units[w.unitOf(a.LUN)].admission.forbid(a.Epoch)
+		if a.Kept {
+			c.spares(a, func(spared bool) {
+				if spared {
+					w.counts.Spared++
+					w.tell(c.id, "%s: controller %d writes nothing and needs no fence", a.LUN, a.Node)
+					c.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
+					return
+				}
+				c.fence(a)
+			})
+			return
+		}
 		c.fence(a)
-	case ha.Lapse: // where secondaries write
+	case ha.Lapse:
+		c.lapse(a)
 	case ha.Drain:
 		w.nemesis.moment(c)
 		c.units[w.unitOf(a.LUN)].drain(a)
@@ -296,7 +318,9 @@ func (c *controller) carryOut(a ha.Action) {
 		if w.telling() {
 			w.tell(c.id, "%s: %v", a.LUN, a)
 		}
-		c.units[w.unitOf(a.LUN)].route(a)
+		u := c.units[w.unitOf(a.LUN)]
+		u.admission.routed(c.core.Grant(a.LUN), a)
+		u.route(a)
 	case ha.Disconnect:
 		w.tell(c.id, "%s: no service for too long, closing the sessions", a.LUN)
 		w.counts.Disconnects++

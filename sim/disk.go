@@ -29,7 +29,9 @@ type diskWrite struct {
 	brain uint64
 	epoch uint64 // its unit was opened in
 	gone  bool   // it will not land
-	done  func(ok bool)
+	// ticket, when not nil, is what let another controller than the brain's write.
+	ticket *ticket
+	done   func(ok bool)
 }
 
 func (d *disk) init(w *World) { d.w = w }
@@ -45,32 +47,42 @@ func (d *disk) service(c *controller) time.Duration {
 
 // read carries out the read of a job.
 func (d *disk) read(b *brain, j *job) {
-	c, unit := b.u.c, b.u.index
+	d.readFor(b.u.c, j.cmd, func(value uint32) {
+		j.result.value = value
+		b.transferred(j, true)
+	})
+}
+
+// readFor reads for a process and tells it what there was, if it still lives.
+func (d *disk) readFor(c *controller, cmd *command, done func(uint32)) {
 	life := c.life
 	d.w.after(d.service(c), func() {
-		j.result.value = d.blocks[unit][j.cmd.block]
+		value := d.blocks[cmd.unit][cmd.block]
 		if c.life == life {
-			c.soon(func() { b.transferred(j, true) })
+			c.soon(func() { done(value) })
 		}
 	})
 }
 
 // write carries out the write of a job, whose right to serve was just checked.
-// Where the fence is in vain the check and the landing are one; elsewhere the
-// process may stand still before it issues the write, and the disk may take
-// long.
 func (d *disk) write(b *brain, j *job) {
-	w, c := d.w, b.u.c
+	d.writeFor(&diskWrite{
+		c: b.u.c, unit: b.u.index, block: j.cmd.block, value: j.cmd.value, brain: b.number, epoch: b.epoch,
+	}, func(ok bool) { b.transferred(j, ok) })
+}
+
+// writeFor writes for a process that has just looked whether it may. Where no
+// fence works the check and the landing are one; elsewhere the process may stand
+// still before it issues the write, and the disk may take long.
+func (d *disk) writeFor(dw *diskWrite, done func(ok bool)) {
+	w, c := d.w, dw.c
 	life := c.life
-	dw := &diskWrite{
-		c: c, unit: b.u.index, block: j.cmd.block, value: j.cmd.value, brain: b.number, epoch: b.epoch,
-		done: func(ok bool) {
-			if c.life == life {
-				c.soon(func() { b.transferred(j, ok) })
-			}
-		},
+	dw.done = func(ok bool) {
+		if c.life == life {
+			c.soon(func() { done(ok) })
+		}
 	}
-	if w.plan.fence == fenceVain {
+	if w.plan.fence == fenceVain || w.plan.fence == fenceNone && w.plan.mode == modeTickets {
 		d.land(dw)
 		return
 	}

@@ -14,9 +14,12 @@ const (
 	kindWrite         // value
 	kindKeys          // reads the registration of a client
 	kindRegister      // makes or replaces that of the client
+	kindMove          // SET TARGET PORT GROUPS: the brain is to be at a controller
 )
 
-func (k kind) String() string { return [...]string{"read", "write", "read keys", "register"}[k] }
+func (k kind) String() string {
+	return [...]string{"read", "write", "read keys", "register", "move to"}[k]
+}
 
 // changesState reports whether commands of the kind change the state of the
 // brain, rather than the disk.
@@ -27,7 +30,7 @@ type command struct {
 	session *session
 	kind    kind
 	unit    int
-	block   int // or, for registrations, the client whose it is
+	block   int // or, for registrations, the client whose it is; for a move, the controller
 	value   uint32
 }
 
@@ -43,12 +46,13 @@ const (
 	statusNotReady
 	statusBusy
 	statusTaskSetFull
+	statusMoveFailed
 	statusAborted   // nothing is sent
 	statusHardError // what no initiator may see for a cluster's reasons
 )
 
 func (s status) String() string {
-	return [...]string{"good", "not ready", "busy", "task set full", "aborted", "hard error"}[s]
+	return [...]string{"good", "not ready", "busy", "task set full", "set target port groups failed", "aborted", "hard error"}[s]
 }
 
 // result is what came of one run of a command.
@@ -57,6 +61,7 @@ type result struct {
 	value     uint32
 	notServed bool // there was no right to serve: nothing is acknowledged
 	uncertain bool // but it may have taken effect
+	asked     bool // a handover was begun for it
 }
 
 // errand is a command on its way through the controller it was sent to.
@@ -64,8 +69,9 @@ type errand struct {
 	u     *unit
 	cmd   *command
 	since ha.Instant // when it was first held; 0 while it was not
-	// uncertain: one of its runs may have taken effect.
-	uncertain bool
+	// uncertain: one of its runs may have taken effect; asked: one has begun a
+	// handover.
+	uncertain, asked bool
 }
 
 // submit takes a command from its session.
@@ -77,11 +83,12 @@ func (u *unit) dispatch(e *errand) {
 	case !u.c.awake():
 		u.hold(e)
 	case u.way.Kind == ha.RouteServe && u.valid():
-		u.execute(e.cmd, nil, e.complete)
-	case u.way.Kind == ha.RouteForward && u.c.w.plan.standby:
+		u.admit(&job{cmd: e.cmd, done: e.complete, asked: e.asked})
+	case u.way.Kind == ha.RouteForward && u.c.w.plan.mode == modeStandby:
 		e.finish(result{status: statusNotReady})
 	case u.way.Kind == ha.RouteForward:
-		u.c.forward(e, u.way.Primary, u.way.Epoch)
+		moves := u.local.open && (e.cmd.kind == kindRead || e.cmd.kind == kindWrite)
+		u.c.forward(e, u.way.Primary, u.way.Epoch, moves)
 	default:
 		u.hold(e)
 	}
@@ -150,7 +157,7 @@ func (e *errand) complete(r result) {
 	if w.telling() {
 		w.tell(e.u.c.id, "not served: %v", e.cmd)
 	}
-	e.uncertain = e.uncertain || r.uncertain
+	e.uncertain, e.asked = e.uncertain || r.uncertain, e.asked || r.asked
 	if e.uncertain && e.cmd.kind.changesState() {
 		e.finish(result{status: statusNotReady})
 		return

@@ -46,6 +46,9 @@ func (o *oracle) judge() {
 		histories[p] = append(histories[p], op)
 	}
 	for _, op := range o.history {
+		if op.kind == kindMove {
+			continue
+		}
 		p := place{op.unit, op.block, op.kind == kindKeys || op.kind == kindRegister}
 		h := porcupine.Operation{ClientId: op.client, Call: op.call, Return: op.end}
 		if op.kind == kindWrite || op.kind == kindRegister {

@@ -88,9 +88,22 @@ func (o *oracle) acknowledged(b *brain, j *job) {
 	}
 }
 
+// movedElsewhere checks that no other brain has started when an initiator is
+// answered with a ticket.
+func (o *oracle) movedElsewhere(t *ticket) {
+	if u := t.j.b.u; o.units[u.index].brain != t.j.b.number {
+		o.w.violated("S1", "%s: controller %d acknowledges a %v with a ticket of controller %d, and another brain has started",
+			u.name, t.to.id, t.j.cmd.kind, t.by.id)
+	}
+}
+
 // landed checks S4: no write of a brain reaches the disk after another brain
 // has started.
 func (o *oracle) landed(dw *diskWrite) {
+	if t := dw.ticket; t != nil && t.over {
+		o.w.violated("S4", "%s: a write of value %d to block %d by controller %d lands after controller %d has given the block to others",
+			o.w.names[dw.unit], dw.value, dw.block, dw.c.id, t.by.id)
+	}
 	if newest := o.units[dw.unit].brain; dw.brain != newest {
 		o.w.violated("S4", "%s: a write of value %d to block %d by controller %d lands after another brain has started",
 			o.w.names[dw.unit], dw.value, dw.block, dw.c.id)

@@ -49,12 +49,23 @@ const (
 	commitLook      = 20 * ms
 	openRetry       = 200 * ms
 	withdrawAfter   = time.Second
+	sparePatience   = 250 * ms
+	localRest       = 5 * time.Second
 	fencePatience   = 3 * time.Second
 	// slowestLink is the longest that a retransmission holds a stream up.
 	slowestLink = 1200 * ms
 	// slowestPath is the longest a packet is on its way between a client and
 	// a controller.
 	slowestPath = 300 * ms
+)
+
+// mode is what a secondary does with commands; the numbers are CTL's.
+type mode uint8
+
+const (
+	modeStandby mode = iota // nothing
+	modeTickets             // moves the data of what the primary admits
+	modeForward             // ships them to the primary
 )
 
 // plan is what a life is like: drawn once, before it begins.
@@ -67,8 +78,10 @@ type plan struct {
 	fence      fenceKind
 	fenceFails float64
 	fenceSlow  float64
-	// standby: a secondary forwards nothing (mode 0).
-	standby bool
+	mode       mode
+	home       [maxUnits]ha.NodeID
+	failback   time.Duration
+	moves      bool // clients send SET TARGET PORT GROUPS
 	// datagrams: what cores say to each other is delayed, lost and doubled,
 	// message by message, beyond what TCP does.
 	datagrams bool
@@ -123,7 +136,7 @@ func draw(seed uint64) plan {
 		nodes: 2, units: 1 + r.IntN(2), blocks: 1 + r.IntN(3), clients: 2 + r.IntN(3),
 		fence:      fenceKind(r.IntN(int(fenceKinds))),
 		fenceFails: oneOf(0, 0, 0.2, 0.6), fenceSlow: oneOf(0, 0.1, 0.5),
-		standby: chance(0.12), datagrams: chance(0.5),
+		datagrams:  chance(0.5),
 		maxHeld:    4096,
 		tick:       [...]time.Duration{10 * ms, 20 * ms, 25 * ms}[r.IntN(3)],
 		startGrace: between(600*ms, 1500*ms), stall: between(1500*ms, 4*time.Second),
@@ -148,6 +161,25 @@ func draw(seed uint64) plan {
 	}
 	if p.fence == fenceNone && chance(0.3) {
 		p.fence = fenceVain
+	}
+	switch n := r.IntN(20); {
+	case n < 2:
+		p.mode = modeStandby
+	case n < 11:
+		p.mode = modeTickets
+	default:
+		p.mode = modeForward
+	}
+	if p.mode == modeTickets && p.fence == fenceVain {
+		// The blocks of a lost secondary are free when its fence has worked.
+		p.fence = fenceKind(r.IntN(int(fenceVain)))
+	}
+	p.moves = chance(0.4)
+	if chance(0.3) {
+		p.failback = between(300*ms, 3*time.Second)
+	}
+	for i := range p.home {
+		p.home[i] = ha.NodeID(1 + r.IntN(p.nodes))
 	}
 	p.drawClocks(r)
 	p.drawFaults(r)
@@ -191,10 +223,10 @@ func (p *plan) String() string {
 			f = append(f, fmt.Sprintf("%v:%d", faultKind(k), n))
 		}
 	}
-	return fmt.Sprintf("%d controllers, %d units of %d blocks, %d clients; fence %v fails %.1f slow %.1f; standby %v, datagrams %v, held %d\n"+
+	return fmt.Sprintf("%d controllers, %d units of %d blocks, %d clients; fence %v fails %.1f slow %.1f; mode %d, home %v, fail-back %v, datagrams %v, held %d\n"+
 		"clocks %v, arbiter %v; tick %v, grace %v, stall %v, hold %v, link gives up %v, patience %v, latency %v\n"+
 		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v, slow opens %v; faults every %v for %v, aftershock %v, spite %v, datagrams lost %v late %v: %s",
-		p.nodes, p.units, p.blocks, p.clients, p.fence, p.fenceFails, p.fenceSlow, p.standby, p.datagrams, p.maxHeld,
+		p.nodes, p.units, p.blocks, p.clients, p.fence, p.fenceFails, p.fenceSlow, p.mode, p.home[:p.units], p.failback, p.datagrams, p.maxHeld,
 		p.rates[1:p.nodes+1], p.arbiterRate, p.tick, p.startGrace, p.stall, p.holdTime, p.linkGivesUp, p.patience, p.latency,
 		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.every, p.active, p.aftershock, p.spite, p.loss, p.late, strings.Join(f, " "))
 }

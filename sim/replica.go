@@ -100,7 +100,13 @@ func (c *controller) showStates(p *controller) {
 	}
 	s.owed = false
 	c.control(p, func() {
-		p.control(c, func() { c.progress(p, func(s *peer) { s.taken = true }) })
+		// Not before what was admitted here over earlier streams is done there.
+		p.whenSettled(c, func() {
+			p.control(c, func() {
+				c.peerSettled(p)
+				c.progress(p, func(s *peer) { s.taken = true })
+			})
+		})
 		p.progress(c, func(s *peer) { s.shown = true })
 	})
 }
@@ -123,6 +129,9 @@ func (c *controller) judge(s ha.State) {
 
 // trustChanged shows the peers what could not be shown before.
 func (c *controller) trustChanged() {
+	if c.outOfDate() {
+		return
+	}
 	for _, p := range c.w.controllers[1:] {
 		if c.peers[p.id].owed {
 			c.showStates(p)
@@ -157,6 +166,8 @@ func (c *controller) progress(p *controller, step func(*peer)) {
 func (c *controller) linkDown(p *controller) {
 	c.failRequests(p)
 	c.peers[p.id] = peer{}
+	c.earlier[p.id] += c.moving[p.id]
+	c.moving[p.id] = 0
 	for _, u := range c.units[:c.w.plan.units] {
 		u.replica.acked[p.id] = ha.Stamp{}
 		if u.brain != nil {

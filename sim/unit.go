@@ -25,11 +25,13 @@ type unit struct {
 	proxied  ha.NodeID
 	proxyFor uint64 // the epoch in which commands were forwarded last
 
-	held    []*errand
-	replica replica
-	floor   ha.Stamp // as the arbiter told; states before it are out of date
-	told    uint64   // the newest epoch of which it told the floor
-	copies  []*copying
+	held      []*errand
+	admission admission
+	local     local
+	replica   replica
+	floor     ha.Stamp // as the arbiter told; states before it are out of date
+	told      uint64   // the newest epoch of which it told the floor
+	copies    []*copying
 }
 
 // valid reports whether the right to serve holds at this instant.
@@ -119,6 +121,14 @@ func (u *unit) moveTo(want ha.Route, drains []ha.Drain) {
 
 // arrange opens the way that is wanted, the brain being stopped if it had to.
 func (u *unit) arrange(want ha.Route, drains []ha.Drain) {
+	if want.Kind != ha.RouteForward || want.Primary != u.proxied {
+		u.closeLocal(func() { u.arrangeNow(want, drains) })
+		return
+	}
+	u.arrangeNow(want, drains)
+}
+
+func (u *unit) arrangeNow(want ha.Route, drains []ha.Drain) {
 	for _, d := range drains {
 		u.c.post(ha.Drained(d))
 	}
@@ -136,6 +146,9 @@ func (u *unit) arrange(want ha.Route, drains []ha.Drain) {
 	case ha.RouteForward:
 		u.withdraw(want)
 		u.proxied, u.proxyFor = want.Primary, want.Epoch
+		if u.c.w.plan.mode == modeTickets && u.admission.may(u.c.id, want.Epoch) {
+			u.openLocal()
+		}
 		u.openWay(want)
 	case ha.RouteHold:
 		u.openWay(want)

@@ -35,14 +35,18 @@ type Report struct {
 
 // Counts says how much of everything a life has seen.
 type Counts struct {
-	Events, Steps, Operations, Attempts               int
-	Takeovers, Handovers, Widenings, Alone            int
-	Forwarded, Withdrawn, Held, NotServed, Refused    int
-	Fences, FencesFailed, Crashes, Pauses, Cuts       int
-	Changes, ChangesLost, ChangesLate, Settles        int
-	Commits, CommitsFailed, OutOfDate, Disconnects    int
-	WritesDropped, WritesRefused, SessionsClosed, Old int
+	Events, Steps, Operations, Attempts            int
+	Takeovers, Handovers, Widenings, Alone         int
+	Forwarded, Withdrawn, Held, NotServed, Refused int
+	Fences, FencesFailed, Crashes, Pauses, Cuts    int
+	Changes, ChangesLost, ChangesLate, Settles     int
+	Commits, CommitsFailed, OutOfDate, Disconnects int
+	WritesDropped, WritesRefused, SessionsClosed   int
+	Tickets, Moved, Spared, MovesAsked             int
 }
+
+// maxEvents is more than any life has that goes as it should.
+const maxEvents = 3_000_000
 
 // World is a cluster and everything around it.
 type World struct {
@@ -153,7 +157,10 @@ func (w *World) run(until time.Duration) {
 				continue
 			}
 		}
-		w.counts.Events++
+		if w.counts.Events++; w.counts.Events > maxEvents {
+			w.violated("L1", "the cluster is busy with itself: %d events", w.counts.Events)
+			return
+		}
 		e.run()
 	}
 }
