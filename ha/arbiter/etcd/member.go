@@ -151,6 +151,7 @@ func Start(cfg Config) (*Member, error) {
 		}
 	}
 	m.work.Go(m.keep)
+	m.work.Go(m.tendSockets)
 	m.work.Go(m.replaceLost)
 	m.work.Go(m.watchServer)
 	return m, nil
