@@ -22,7 +22,8 @@ func isWitness(name string) bool {
 const keepInterval = time.Second
 
 // keep looks after the member's place in the cluster until it ends: it tells
-// who leads, records a changed address, and the witness keeps the leadership.
+// who leads, records a changed address, and a witness keeps the leadership as
+// long as its disk is quick.
 func (m *Member) keep() {
 	ctx := m.ctx
 	c := v3client.New(m.etcd.Server)
@@ -30,6 +31,7 @@ func (m *Member) keep() {
 	t := time.NewTicker(keepInterval)
 	defer t.Stop()
 	leader := ^types.ID(0) // nobody's, so that having none is news
+	var own disk
 	for {
 		select {
 		case <-ctx.Done():
@@ -39,7 +41,13 @@ func (m *Member) keep() {
 		leader = m.tellLeader(leader)
 		m.recordAddress(ctx, c)
 		if isWitness(m.cfg.Self) {
-			m.lead(ctx, c)
+			m.watchDisk(&own)
+			switch {
+			case own.mayLead():
+				m.lead(ctx, c)
+			case own.slow:
+				m.resign(ctx)
+			}
 		}
 	}
 }
@@ -92,5 +100,41 @@ func (m *Member) lead(ctx context.Context, c *clientv3.Client) {
 	}
 	if err := s.MoveLeader(ctx, leader, uint64(s.MemberID())); err != nil {
 		m.cfg.Log.Debug("leadership not moved to the witness", "err", err)
+	}
+}
+
+// watchDisk measures the disk and says when it has become slow or quick.
+func (m *Member) watchDisk(d *disk) {
+	took, err := measureSync(m.cfg.DataDir)
+	if err != nil {
+		m.cfg.Log.Warn("the disk of this arbiter member cannot be measured", "err", err)
+		took = slowSync + 1
+	}
+	if !d.note(took) {
+		return
+	}
+	if d.slow {
+		m.cfg.Log.Warn("the disk of this arbiter member is slow: it does not lead", "sync", took, "accepted", slowSync)
+	} else {
+		m.cfg.Log.Info("the disk of this arbiter member is quick again", "sync", took)
+	}
+}
+
+// resign gives the leadership to another member that takes it.
+func (m *Member) resign(ctx context.Context) {
+	s := m.etcd.Server
+	for _, p := range s.Cluster().Members() {
+		if s.Leader() != s.MemberID() || ctx.Err() != nil {
+			return
+		}
+		if p.ID == s.MemberID() || p.IsLearner {
+			continue
+		}
+		tctx, cancel := context.WithTimeout(ctx, keepInterval)
+		err := s.MoveLeader(tctx, uint64(s.MemberID()), uint64(p.ID))
+		cancel()
+		if err != nil {
+			m.cfg.Log.Debug("leadership not moved from the witness", "to", p.Name, "err", err)
+		}
 	}
 }
