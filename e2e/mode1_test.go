@@ -243,3 +243,33 @@ func unfenced(t *testing.T, c *controller) {
 	}
 	c.edit(t, string(found), "option fence none")
 }
+
+func TestReportTargetPortGroupsTellsWhatTheModeMakesOfASecondary(t *testing.T) {
+	for mode, want := range map[string]scsi.AccessState{
+		"active-standby": scsi.Standby, "active-active": scsi.ActiveNonOptimized, "active-active-forward": scsi.ActiveNonOptimized,
+	} {
+		t.Run(mode, func(t *testing.T) {
+			p := startPair(t, "--mode", mode)
+			for _, c := range []*controller{p.a, p.b} {
+				s := host{name: "alua", isid: byte(c.id)}.session(t, c.portal, p.target)
+				states := func() map[uint16]scsi.AccessState {
+					cdb, in := initiator.ReportTargetPortGroupsCDB(512), make([]byte, 512)
+					task := do(t, s, cdb[:], nil, in)
+					groups, err := scsi.DecodePortGroups(in[:task.Transferred])
+					if err != nil {
+						t.Fatalf("through controller %d: %v, %v: %v", c.id, task.Status, task.Sense, err)
+					}
+					found := map[uint16]scsi.AccessState{}
+					for _, g := range groups {
+						found[g.ID] = g.State
+					}
+					return found
+				}
+				eventually(t, "both groups have their states", func() bool {
+					found := states()
+					return len(found) == 2 && found[2] == scsi.ActiveOptimized && found[3] == want
+				})
+			}
+		})
+	}
+}
