@@ -19,7 +19,7 @@ import (
 // guestModules are those of the kernel, in the order in which they can be loaded.
 var guestModules = []string{
 	"virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk",
-	"scsi_common", "scsi_mod", "virtio_scsi", "sd_mod",
+	"scsi_common", "scsi_mod", "virtio_scsi", "sd_mod", "failover", "net_failover", "virtio_net",
 }
 
 // guestPatience is how long a machine is given that has the processor to itself
@@ -41,17 +41,30 @@ func kernel(t *testing.T) (image, modules string) {
 	return images[0], filepath.Join(dir, "lib", "modules")
 }
 
-// runMachine boots a machine with disks, given as arguments of QEMU, and returns
-// what it printed until it switched itself off.
-func runMachine(t *testing.T, disks ...string) string {
+// runMachine boots a machine with devices, given as arguments of QEMU, and
+// returns what it printed until it switched itself off.
+func runMachine(t *testing.T, devices ...string) string {
+	t.Helper()
+	return runFor(t, guestPatience, "qemu-system-x86_64", machine(t, nil, devices)...).stdout
+}
+
+// startMachine boots a machine with files besides those that each one has, and
+// does not wait.
+func startMachine(t *testing.T, files []file, devices ...string) *process {
+	t.Helper()
+	return start(t, "qemu-system-x86_64", machine(t, files, devices)...)
+}
+
+// machine is how QEMU is called.
+func machine(t *testing.T, files []file, devices []string) []string {
 	t.Helper()
 	dir := folder(t)
 	image, modules := kernel(t)
-	initramfs := write(t, dir, "initramfs", string(archive(t, guestFiles(t, dir, modules))))
-	return runFor(t, guestPatience, "qemu-system-x86_64", append([]string{
-		"-accel", "tcg", "-m", "256", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+	initramfs := write(t, dir, "initramfs", string(archive(t, append(guestFiles(t, dir, modules), files...))))
+	return append([]string{
+		"-accel", "tcg", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", image, "-initrd", initramfs, "-append", "console=ttyS0 quiet loglevel=1 panic=-1",
-	}, disks...)...).stdout
+	}, devices...)
 }
 
 // file is one in the machine; a directory when it has no content.

@@ -19,6 +19,14 @@ func main() {
 		fmt.Println("GUEST FAIL boot:", err)
 		return
 	}
+	if _, err := os.Stat(program); err == nil {
+		fmt.Println("GUEST controller ended:", control())
+		return
+	}
+	if err := await("/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/vda1"); err != nil {
+		fmt.Println("GUEST FAIL disks:", err)
+		return
+	}
 	s := &story{}
 	s.tell()
 	if s.failed == 0 {
@@ -28,7 +36,7 @@ func main() {
 	}
 }
 
-// boot makes of the bare kernel a machine with disks.
+// boot makes of the bare kernel a machine with devices.
 func boot() error {
 	for _, m := range []struct{ target, kind string }{{"/proc", "proc"}, {"/sys", "sysfs"}, {"/dev", "devtmpfs"}} {
 		if err := unix.Mount(m.kind, m.target, m.kind, 0, ""); err != nil {
@@ -44,9 +52,15 @@ func boot() error {
 			return fmt.Errorf("load %s: %w", path, err)
 		}
 	}
-	for _, disk := range []string{"/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/vda1"} {
+	return nil
+}
+
+// await waits for disks.
+func await(disks ...string) error {
+	for _, disk := range disks {
 		for until := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			if _, err = os.Stat(disk); err == nil {
+			_, err := os.Stat(disk)
+			if err == nil {
 				break
 			}
 			if time.Now().After(until) {
