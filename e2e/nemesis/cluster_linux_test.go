@@ -16,7 +16,8 @@ import (
 	"github.com/tandem-san/tandem/iscsi/initiator"
 )
 
-// The logical units: clients work on one, the other is reserved.
+// The logical units: clients work on one, the other is reserved. Controller 1 is
+// the first primary of the one, controller 2 of the other.
 const (
 	dataLUN, dataName, dataSize = 0, "data", 16 << 20
 	heldLUN, heldName, heldSize = 1, "held", 1 << 20
@@ -147,11 +148,11 @@ func (c *cluster) write(witnesses int) error {
 	for i := range witnesses {
 		args = append(args, "--witness", port{arbiter, witnessHost + i}.address())
 	}
-	for _, l := range []struct {
+	for i, l := range []struct {
 		name string
 		size int
 	}{{dataName, dataSize}, {heldName, heldSize}} {
-		args = append(args, "--lun", fmt.Sprintf("%s=%s,size=%d,fence=%s", l.name, filepath.Join(c.dir, l.name+".img"), l.size, fence))
+		args = append(args, "--lun", fmt.Sprintf("%s=%s,size=%d,home=%d,fence=%s", l.name, filepath.Join(c.dir, l.name+".img"), l.size, i+1, fence))
 	}
 	out, err := exec.Command(tandem, args...).CombinedOutput()
 	if err != nil {

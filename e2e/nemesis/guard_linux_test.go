@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,8 +57,11 @@ func watch(dir string) (code int, err error) {
 	tests := exec.Command(os.Args[0], os.Args[1:]...)
 	tests.Env = append(os.Environ(), workplaceVariable+"="+dir)
 	tests.Stdout, tests.Stderr = os.Stdout, os.Stderr
-	// What a terminal interrupts is this process alone.
-	tests.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// What a terminal interrupts is this process alone. The other dies with it,
+	// that is with its thread.
+	tests.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := tests.Start(); err != nil {
 		return 0, err
 	}
