@@ -74,7 +74,7 @@ func printArbiter(out io.Writer, a *api.Arbiter) {
 	case a.Kind == "none":
 		fmt.Fprintln(out, "arbiter: none; an operator promotes")
 	case a.Problem != "":
-		fmt.Fprintf(out, "arbiter: %s: %s\n", a.Kind, a.Problem)
+		fmt.Fprintf(out, "arbiter: %s, NO QUORUM: no takeover is possible: %s\n", a.Kind, a.Problem)
 	case !a.Quorum:
 		fmt.Fprintf(out, "arbiter: %s, NO QUORUM: no takeover is possible; members %s\n", a.Kind, strings.Join(a.Members, " "))
 	default:
