@@ -220,7 +220,7 @@ const (
 // await waits until the cluster is whole: every logical unit is served, every
 // controller is a candidate and sees every other.
 func (c *cluster) await(ctx context.Context) error {
-	var last error
+	last := errors.New("nothing was looked at")
 	for {
 		err := c.whole(ctx)
 		if err == nil {

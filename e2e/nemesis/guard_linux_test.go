@@ -26,7 +26,7 @@ const prefix = "tandem-nemesis-"
 // one clears up behind it, whether it succeeds, fails, crashes or is
 // interrupted, and behind earlier ones that were killed.
 func guarded() (code int, err error) {
-	for _, name := range []string{"ip", "nft", "unshare", "iscsi-ls", "iscsi-inq", "iscsi-readcapacity16", "qemu-img"} {
+	for _, name := range []string{"ip", "nft", "unshare", "iscsi-ls", "iscsi-inq", "iscsi-readcapacity16", "qemu-img", "qemu-io"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return 0, fmt.Errorf("%w; run: make deps", err)
 		}

@@ -165,6 +165,10 @@ func (r *round) live(ctx context.Context) error {
 		}
 	}
 	wg.Go(func() { held.besiege(ctx, r.found, stop) })
+	if r.mode != 0 { // where one path may be a standby one for long
+		f := &foreign{cluster: r.cluster, record: r.found, at: r.cluster.controllers[r.rnd.IntN(r.nodes)], rnd: rand.New(rand.NewPCG(r.seed, foreignClient))}
+		wg.Go(func() { f.work(ctx, stop) })
+	}
 	r.faults = r.steps
 	if r.faults == nil {
 		r.faults = plan(r.rnd, r.nodes, len(r.cluster.witnesses), r.length)
@@ -214,6 +218,7 @@ func (r *round) examine(ctx context.Context, held *reservation) {
 	ctx, cancel := context.WithTimeout(ctx, *recoveryTime)
 	defer cancel()
 	r.clients[0].readAll(ctx)
+	r.clients[0].readForeign(ctx)
 	for _, x := range r.cluster.controllers {
 		if err := r.cluster.looks(ctx, x); err != nil {
 			r.found.violated("libiscsi: %v", err)
