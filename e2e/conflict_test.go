@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,4 +87,19 @@ func TestAControllerThatReturnsWithAnOldEpochIsRefusedAndFollows(t *testing.T) {
 	if strings.Contains(p.b.output.String(), "two grants of one epoch") {
 		t.Error("both controllers have had one epoch")
 	}
+}
+
+func TestFencePROnWhatHasNoReservationsIsRefusedAtStart(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	text := string(readFile(t, p.a.config))
+	fence := text[strings.Index(text, "option fence"):]
+	p.a.edit(t, fence[:strings.Index(fence, "\n")], "option fence pr")
+	contains(t, succeed(t, tandem, "check", "-c", p.a.config), "good")
+	write(t, p.dir, filepath.Base(p.disk), strings.Repeat("\x00", lunSize))
+	r := run(t, tandem, "serve", "-c", p.a.config)
+	if r.code != 1 {
+		t.Errorf("status %d, expected 1", r.code)
+	}
+	contains(t, r.stderr, "ctl.conf:", "fence pr", p.disk, "no block device", "expected a SCSI or NVMe disk")
 }

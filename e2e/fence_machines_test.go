@@ -21,20 +21,20 @@ import (
 type machines struct {
 	*pair
 	disk *single
-	way  *valve             // from the first machine to the disk
+	way  *valve             // from one of the machines to the disk
 	keys *initiator.Session // for looking at the reservations of the disk
 }
 
 // gateway is how a machine reaches that on which QEMU runs.
 const gateway = "10.0.2.2"
 
-// guestConfig is the configuration of a controller: id, peer's id, the peer's
-// link, the arbiter, where it listens (twice), and its role's rank.
+// guestConfig is the configuration of a controller: mode, id, the peer's id and
+// link, the arbiter, the target.
 const guestConfig = `
 socket /tandem.sock
 state /state
 ha {
-	cluster tandem  id %d  listen 10.0.2.15  peer %d %s
+	mode %s  cluster tandem  id %d  listen 10.0.2.15  peer %d %s
 	certificate node.pem  key node.key  ca ca.pem
 	heartbeat 300ms  lease 3s
 	arbiter etcd { endpoint %s }
@@ -49,7 +49,9 @@ func onHost(address string) string {
 	return gateway + address[strings.LastIndex(address, ":"):]
 }
 
-func startMachines(t *testing.T) *machines {
+// startMachines starts both and waits until the first one serves and the other is
+// a candidate. There is a valve between the disk and the controller of an id.
+func startMachines(t *testing.T, mode string, valve int) *machines {
 	t.Helper()
 	m := &machines{pair: newPair(t), disk: newSingle(t)}
 	m.disk.configure(t, "state "+m.disk.disk("state"), open(target, fmt.Sprintf("lun 0 { path %s  size 16M }", m.disk.disk("disk"))))
@@ -63,14 +65,14 @@ func startMachines(t *testing.T) *machines {
 	links := map[int]string{1: freeAddress(t, "127.0.0.1"), 2: freeAddress(t, "127.0.0.1")}
 	for _, c := range []*controller{m.a, m.b} {
 		c.portal = freeAddress(t, "127.0.0.1")
-		config := fmt.Sprintf(guestConfig, c.id, 3-c.id, onHost(links[3-c.id]), "http://"+onHost(client), m.target)
+		config := fmt.Sprintf(guestConfig, mode, c.id, 3-c.id, onHost(links[3-c.id]), "http://"+onHost(client), m.target)
 		files := []file{{"tandem", readFile(t, tandem)}, {"ctl.conf", []byte(config)}}
 		for _, name := range []string{"node.pem", "node.key", "ca.pem"} {
 			files = append(files, file{name, readFile(t, filepath.Join(c.dir, name))})
 		}
 		forward := fmt.Sprintf("user,id=net,hostfwd=tcp:%s-:3260,hostfwd=tcp:%s-:7777", c.portal, links[c.id])
 		portal := m.disk.portal
-		if c == m.a {
+		if c.id == valve {
 			m.way = newValve(t, portal)
 			portal = m.way.address()
 		}
@@ -81,6 +83,15 @@ func startMachines(t *testing.T) *machines {
 	m.a.awaitLine(t, "grant is now", "1 of {1 2}")
 	m.b.awaitLine(t, "route=forward primary=1")
 	return m
+}
+
+// stopWhileItWrites stops the machine behind the valve when writes of it are past
+// every check and on their way to the disk.
+func (m *machines) stopWhileItWrites(t *testing.T, c *controller) {
+	t.Helper()
+	m.way.hold()
+	eventually(t, "writes are on their way to the disk", func() bool { return m.way.held() > 4096 })
+	c.signal(t, syscall.SIGSTOP)
 }
 
 // registered are the ids of the controllers whose keys are on the disk.
@@ -107,13 +118,11 @@ func (m *machines) expectKeys(t *testing.T, when string, want ...int) {
 // another one serves. What it still had under way reaches the disk, which refuses
 // it.
 func TestAMachineThatIsStoppedWhileItWritesIsFencedByReservationsAndHarmsNothing(t *testing.T) {
-	m := startMachines(t)
+	m := startMachines(t, "active-active-forward", 1)
 	m.expectKeys(t, "at first", 1)
 	disk := m.multipath(t)
 	pause := busyWhile(t, disk, func() {
-		m.way.hold()
-		eventually(t, "writes are on their way to the disk", func() bool { return m.way.held() > 2*4096 })
-		m.a.signal(t, syscall.SIGSTOP)
+		m.stopWhileItWrites(t, m.a)
 		m.b.awaitLine(t, "controller 1 is fenced")
 		m.b.awaitLine(t, "route=serve primary=2")
 		m.expectKeys(t, "after the takeover", 2)
@@ -134,4 +143,24 @@ func TestAMachineThatIsStoppedWhileItWritesIsFencedByReservationsAndHarmsNothing
 	if n := countLines(m.a.output.String(), []string{"is fenced"}); n != 0 {
 		t.Errorf("a handover has fenced somebody")
 	}
+}
+
+// In mode 1 the other controller writes too.
+func TestInMode1AMachineThatIsStoppedWhileItWritesIsFencedByThePrimary(t *testing.T) {
+	m := startMachines(t, "active-active", 2)
+	both := func() bool { return slices.Equal(m.registered(t), []int{1, 2}) }
+	eventually(t, "both are registered", both)
+	disk := m.multipath(t)
+	pause := busyWhile(t, disk, func() {
+		m.stopWhileItWrites(t, m.b)
+		m.a.awaitLine(t, "controller 2 is fenced")
+		m.expectKeys(t, "after the secondary was left out", 1)
+		time.Sleep(time.Second) // the blocks are written anew meanwhile
+		m.way.release()
+		m.b.signal(t, syscall.SIGCONT)
+		m.b.awaitLine(t, "this controller was fenced")
+		m.a.awaitLines(t, 2, "grant is now", "1 of {1 2}")
+		eventually(t, "the secondary is registered again", both)
+	})
+	t.Logf("longest pause %v", pause)
 }
