@@ -57,7 +57,11 @@ const (
 	maxFenceText  = 1024
 )
 
-var errNoFence = errors.New("no fence is configured")
+var (
+	errNoFence = errors.New("no fence is configured")
+	// errStale: whom to fence was decided before a gap (vigil).
+	errStale = errors.New("this process was stopped meanwhile")
+)
 
 // run fences a controller and returns nil only when it certainly cannot write
 // any more.
@@ -99,7 +103,10 @@ func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence) {
 		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
 		return
 	}
-	err := u.cfg.Fence.run(ctx, a.Node)
+	err := errStale
+	if n.awake.holds() { // or it might be the new primary that is fenced
+		err = u.cfg.Fence.run(ctx, a.Node)
+	}
 	if err != nil {
 		n.log.Error("fencing failed", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node, "error", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tandem-san/tandem/ha"
 )
 
 func TestAFenceCommandIsBelievedOnlyWhenItSucceeds(t *testing.T) {
@@ -21,4 +23,19 @@ func TestAFenceCommandIsBelievedOnlyWhenItSucceeds(t *testing.T) {
 	if err := (Fence{}).run(t.Context(), 2); err == nil {
 		t.Error("no fence at all: no error")
 	}
+}
+
+// Who was stopped between the decision and the fence may be about to fence the
+// primary that came after.
+func TestAControllerThatWasStoppedFencesNobody(t *testing.T) {
+	p := newKeyedPair(t)
+	p.startBoth()
+	n := p.nodes[2]
+	p.must(n.ask(func() { n.awake.until.Store(0); n.awake.asleep = true }))
+	n.fence(t.Context(), p.unit(2), ha.Fence{LUN: unitName, Epoch: 2, Node: 1})
+	if !p.keyed.has(1) {
+		t.Error("the primary was fenced")
+	}
+	p.must(n.ask(n.awake.wake))
+	p.run(1, "host", write16(0, 1), fill(1, 1))
 }
