@@ -172,3 +172,38 @@ func TestAControllerThatLostItsDataIsRefusedAndThenReplaced(t *testing.T) {
 		t.Error("a write is taken that the reservation forbids")
 	}
 }
+
+// The witness and a controller are lost with their disks: nobody can be replaced,
+// because who is left is no majority. The procedure is that of docs/ha.md.
+func TestANewArbiterIsMadeWhereTheMajorityIsLostForGood(t *testing.T) {
+	p := startPair(t)
+	s := host{"owner", 1}.session(t, p.b.portal, p.target)
+	persistentOut(t, s, 0, 0, scsi.ReserveOut{ServiceActionKey: 0xABCD, PowerLoss: true})
+	persistentOut(t, s, 1, 1, scsi.ReserveOut{Key: 0xABCD})
+	p.a.kill(t)
+	p.b.awaitRole(t, "primary")
+	p.witness.kill(t)
+	p.b.kill(t)
+	for _, gone := range []string{"1/arbiter", "1/state", "2/arbiter", "w/arbiter"} {
+		if err := os.RemoveAll(filepath.Join(p.dir, "out", gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, member := range []string{"1", "2", "w"} {
+		write(t, filepath.Join(p.dir, "out", member), "first-start."+member, "")
+	}
+	p.startWitness(t)
+	p.b.start(t)
+	p.b.awaitRole(t, "primary")
+	p.a.start(t)
+	eventually(t, "controller 1 is a candidate", func() bool { return p.b.candidates(t) == 2 })
+	contains(t, succeed(t, tandem, "promote", lunName, "--socket", p.a.socket), lunName)
+	for _, c := range []*controller{p.a, p.b} {
+		if mayWrite(t, host{"other", 2}.session(t, c.portal, p.target)) {
+			t.Errorf("through controller %d a write is taken that the reservation forbids", c.id)
+		}
+	}
+	if !mayWrite(t, host{"owner", 1}.session(t, p.b.portal, p.target)) {
+		t.Error("who holds the reservation may not write")
+	}
+}
