@@ -20,12 +20,22 @@ const (
 	holdEvery = 300 * time.Millisecond
 )
 
+// askFloor reads what the arbiter says about the states, for a brain that waits for
+// it. It is asked again when that fails.
+func (n *Node) askFloor(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, arbiterPatience)
+	defer cancel()
+	if state, err := n.store.Read(ctx); err == nil {
+		n.judge(state)
+	}
+}
+
 // takesOver reports whether a batch made this controller the primary of
-// something that it was not the brain of.
+// something that it does not serve already.
 func (n *Node) takesOver(changes []ha.Change, after []ha.Grant) bool {
 	for i, ch := range changes {
 		u := n.named[ch.LUN]
-		if i < len(after) && after[i].Equal(ch.To) && ch.To.Primary == n.cfg.Self && !u.replica.reigns() {
+		if i < len(after) && after[i].Equal(ch.To) && ch.To.Primary == n.cfg.Self && u.way.Load().Kind != ha.RouteServe {
 			return true
 		}
 	}

@@ -122,7 +122,7 @@ func (m *mover) move(ctx context.Context) {
 		if len(drains) > 0 {
 			return // the core has said hold, or will say serve again
 		}
-		if m.device == nil && !m.start(want) {
+		if m.device == nil && !m.start(ctx, want) {
 			time.AfterFunc(openRetry, u.nudge)
 			return
 		}
@@ -186,9 +186,10 @@ func (m *mover) withdraw(ctx context.Context, next ha.Route) {
 
 // start opens the backend and makes this controller the brain, with the state
 // that the one before left.
-func (m *mover) start(want ha.Route) bool {
+func (m *mover) start(ctx context.Context, want ha.Route) bool {
 	u := m.unit
 	if !u.replica.told(want.Since) {
+		u.node.works.Go(func() { u.node.askFloor(ctx) })
 		return false
 	}
 	if want.Since == u.barred.Load() {

@@ -76,13 +76,6 @@ func (r *replica) end() {
 	r.reign = false
 }
 
-// reigns reports whether the brain is here.
-func (r *replica) reigns() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.reign
-}
-
 // set makes a state of the brain here the newest one and answers the one
 // before. It fails when there is a later brain elsewhere.
 func (r *replica) set(s lun.State) (at ha.Stamp, before lun.State, err error) {
