@@ -79,7 +79,7 @@ func (c *Core) canWiden(u *unit, p NodeID) bool {
 // make somebody a candidate who has promised nothing.
 func (c *Core) rightUntil(u *unit) Instant {
 	self := c.cfg.Self
-	if !c.known && !mutantServeUnsettled || !u.mayServe(self) {
+	if !c.known && !mutantServeUnsettled || !u.mayServe(self) || c.lifeBeforeLasts(u) {
 		return 0
 	}
 	until, everyone := never, never
@@ -95,6 +95,12 @@ func (c *Core) rightUntil(u *unit) Instant {
 		until = min(until, max(c.hold.until, everyone))
 	}
 	return until
+}
+
+// lifeBeforeLasts reports whether secondaries may still write as an earlier life of
+// this controller allowed them to, where nothing fences them.
+func (c *Core) lifeBeforeLasts(u *unit) bool {
+	return u.cfg.SecondaryWrites && !u.cfg.Automatic && c.now < c.born+c.cfg.promiseSpan() && !mutantTicketsUnawaited
 }
 
 // promiseReceived takes a peer's answer to one of our heartbeats.

@@ -31,6 +31,7 @@ const (
 	mutantReleaseUnanswered    = false
 	mutantKeptUnserved         = false
 	mutantFenceUnrecorded      = false
+	mutantTicketsUnawaited     = false
 	mutantOldRelease           = false
 	mutantNeverShrinks         = false
 )

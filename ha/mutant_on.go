@@ -29,6 +29,7 @@ var (
 	mutantReleaseUnanswered    bool // gives up what it hands over while the arbiter is away
 	mutantKeptUnserved         bool // a primary that has just started counts as having served all along
 	mutantFenceUnrecorded      bool // does not tell the arbiter whom it has fenced
+	mutantTicketsUnawaited     bool // serves at once after a start, where nothing fences secondaries that write
 	mutantOldRelease           bool // takes over by a release of an older epoch
 	mutantNeverShrinks         bool // goes on waiting for a candidate that is gone
 )
@@ -60,6 +61,7 @@ var Mutants = map[string]*bool{
 	"release-unanswered":      &mutantReleaseUnanswered,
 	"kept-unserved":           &mutantKeptUnserved,
 	"fence-unrecorded":        &mutantFenceUnrecorded,
+	"tickets-unawaited":       &mutantTicketsUnawaited,
 	"old-release":             &mutantOldRelease,
 	"never-shrinks":           &mutantNeverShrinks,
 }
