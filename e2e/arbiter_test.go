@@ -62,7 +62,7 @@ func TestWithoutAnArbiterOnlyTheOperatorMovesALogicalUnit(t *testing.T) {
 	if u := p.b.unit(t); u.Serving || u.Role != "secondary" {
 		t.Errorf("the secondary took over by itself: %+v", u)
 	}
-	if r := run(t, tandem, "promote", lunName, "--socket", p.b.socket); r.code != 1 || !strings.Contains(r.stderr, "make sure that it is off, then use force") {
+	if r := run(t, tandem, "promote", lunName, "--socket", p.b.socket); r.code != 1 || !strings.Contains(r.stderr, "make sure that it is off, then use force: if it still writes, acknowledged data is lost") {
 		t.Errorf("promoted without force: status %d: %s", r.code, r.stderr)
 	}
 	r := run(t, tandem, "promote", lunName, "--force", "--socket", p.b.socket)

@@ -1,10 +1,16 @@
 package e2e
 
 import (
+	"errors"
+	"io"
+	"net"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Two controllers whose configurations do not fit refuse each other and say what
@@ -102,4 +108,54 @@ func TestFencePROnWhatHasNoReservationsIsRefusedAtStart(t *testing.T) {
 		t.Errorf("status %d, expected 1", r.code)
 	}
 	contains(t, r.stderr, "ctl.conf:", "fence pr", p.disk, "no block device", "expected a SCSI or NVMe disk")
+}
+
+var listens = regexp.MustCompile(`(?m)^\t+listen (\S+)$`)
+
+// Strangers without a certificate on the ports between the members: the link and
+// the arbiter.
+func TestJunkOnThePortsOfTheClusterDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	p := startPair(t)
+	w := newWriter(t, p.b)
+	w.write(t, 10)
+	var silent []net.Conn
+	ports := listens.FindAllStringSubmatch(string(readFile(t, p.a.config)), 2)
+	if len(ports) != 2 {
+		t.Fatalf("%s listens on %q, expected a link and an arbiter first", p.a.config, ports)
+	}
+	for _, port := range ports {
+		for _, junk := range []string{"GET / HTTP/1.0\r\n\r\n", strings.Repeat("\x00", 4096), "\x16\x03\x01\x40\x00", ""} {
+			for range 5 {
+				c, err := net.Dial("tcp", port[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				if _, err := io.WriteString(c, junk); err != nil && junk != "" {
+					t.Logf("%s: %v", port[1], err) // it was closed already
+				}
+				silent = append(silent, c)
+			}
+		}
+	}
+	w.write(t, 100)
+	p.a.awaitLine(t, "HA peer refused", "127.0.0.1", "tls")
+	// Those of the link are cut off in the end.
+	for _, c := range silent[:20] {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a connection that says nothing stays open")
+		}
+	}
+	w.write(t, 10)
+	w.check(t, p.a)
+	for _, c := range []*controller{p.a, p.b} {
+		if u := c.unit(t); u.Primary != 1 {
+			t.Errorf("controller %d was disturbed: %+v", c.id, u)
+		}
+		if s := status(t, c.socket); len(s.Nodes) != 1 || s.Nodes[0].Link != 2 || !s.Arbiter.Quorum {
+			t.Errorf("controller %d was disturbed: %+v", c.id, s)
+		}
+	}
 }
