@@ -59,8 +59,10 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"word": wo
 #   who has its key can make members of the cluster.
 # - See that every path below leads to the same disk from each controller.
 # - Choose a fence for each lun. Without one nobody takes over by himself when a
-#   controller fails. It is a command that switches the power of a controller
-#   off, by its id, and returns 0 once it is off:
+#   controller fails. For SCSI and NVMe disks with persistent reservations:
+#       option fence pr
+#   Else it is a command that switches the power of a controller off, by its id,
+#   and returns 0 once it is off:
 #       option fence "exec /usr/local/sbin/power-off %d"
 # - Anybody who reaches the portal may log in. To let in only who knows a secret
 #   (12 to 16 characters), define a group and name it in the target:
