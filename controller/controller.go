@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-san/tandem/ha/node"
 	"github.com/tandem-san/tandem/iscsi/target"
 	"github.com/tandem-san/tandem/lun"
+	"github.com/tandem-san/tandem/lun/copymanager"
 	"github.com/tandem-san/tandem/lun/statefile"
 	"github.com/tandem-san/tandem/pidfile"
 )
@@ -44,6 +45,9 @@ type Controller struct {
 	mu     sync.Mutex // protects what a reload changes
 	config *ctlconf.Config
 	local  map[string]*localUnit
+	// units are the logical units as the target ports see them.
+	units  map[string]*copymanager.Unit
+	copies *copymanager.Manager
 }
 
 // New opens what the configuration names: pid files, the admin socket, the
@@ -58,8 +62,10 @@ func New(c *ctlconf.Config, o Options) (_ *Controller, err error) {
 		pool:   block.NewPool(bufferBudget),
 		ports:  newPortNumbers(node),
 		local:  map[string]*localUnit{},
+		units:  map[string]*copymanager.Unit{},
 		socket: cmp.Or(c.Socket, o.Socket, DefaultSocket),
 	}
+	ctl.copies = copymanager.New(ctl.pool, o.Log)
 	defer func() {
 		if err != nil {
 			if ctl.cluster != nil {
@@ -79,6 +85,11 @@ func New(c *ctlconf.Config, o Options) (_ *Controller, err error) {
 	}
 	if c.HA != nil {
 		ctl.cluster, err = openCluster(c, ctl.states, ctl.ports, ctl.pool, o.Log, ctl.disconnect)
+		for _, l := range c.LUNs {
+			if err == nil {
+				ctl.expose(c, l, ctl.cluster.node.Unit(l.Name))
+			}
+		}
 	} else {
 		err = ctl.openLocals(c)
 	}
@@ -87,6 +98,9 @@ func New(c *ctlconf.Config, o Options) (_ *Controller, err error) {
 	}
 	tc, err := targetConfig(c, ctl.ports, ctl.unit)
 	if err != nil {
+		return nil, err
+	}
+	if err := ctl.tellCopies(c); err != nil {
 		return nil, err
 	}
 	ctl.target, err = target.New(tc, target.Options{
@@ -141,15 +155,13 @@ func (c *Controller) openLocal(conf *ctlconf.Config, l *ctlconf.LUN) error {
 		return conf.Errorf(l.At("path"), "%v", err)
 	}
 	c.local[l.Name] = u
+	c.expose(conf, l, u)
 	return nil
 }
 
 // unit finds the logical unit of a name, as the target ports see it.
 func (c *Controller) unit(name string) lun.Unit {
-	if c.cluster != nil {
-		return c.cluster.node.Unit(name)
-	}
-	return c.local[name]
+	return c.units[name]
 }
 
 // disconnect closes the sessions that use a logical unit, or all of them, so
@@ -267,6 +279,7 @@ func (c *Controller) leave() {
 	if err := c.target.Shutdown(ctx); err != nil {
 		c.log.Warn("not every initiator has logged out", "error", err)
 	}
+	c.copies.Close()
 	c.log.Info("stopped")
 }
 

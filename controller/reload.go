@@ -25,12 +25,15 @@ func (c *Controller) Reload(next *ctlconf.Config) error {
 	}
 	tc, err := targetConfig(next, c.ports, c.unit)
 	if err == nil {
+		err = c.tellCopies(next)
+	}
+	if err == nil {
 		err = c.target.Apply(tc)
 	}
 	if err != nil {
 		c.closeUnused(c.config)
 		c.ports.keep(c.config)
-		return err
+		return errors.Join(err, c.tellCopies(c.config))
 	}
 	c.config = next
 	c.closeUnused(next)
@@ -211,6 +214,7 @@ func (c *Controller) closeUnused(conf *ctlconf.Config) {
 			c.log.Error("closing a logical unit", "lun", name, "error", err)
 		}
 		delete(c.local, name)
+		delete(c.units, name)
 	}
 }
 

@@ -70,7 +70,7 @@ func (u *localUnit) close() error {
 func newLogicalUnit(c *ctlconf.Config, l *ctlconf.LUN, pool *block.Pool, log *slog.Logger, h node.Hooks) (*lun.LogicalUnit, error) {
 	config := unitConfig(c, l)
 	config.Pool, config.Commit, config.HandOver, config.Log = pool, h.Commit, h.HandOver, log
-	config.Stable = h.Commit != nil
+	config.Stable, config.ThirdPartyCopy = h.Commit != nil, true
 	return lun.New(config)
 }
 

@@ -72,7 +72,7 @@ func usual() lun.Config {
 func TestWhatPeersCompareTellsOfEveryFieldThatMustBeTheSame(t *testing.T) {
 	// seen begins with the fields in which controllers may differ, or which no
 	// configuration sets.
-	seen := []string{"Name", "Pool", "Commit", "Log", "Stable", "HandOver", "MaxTasks", "MaxNexuses", "Workers", "MaxTransfer", "EraseRate"}
+	seen := []string{"Name", "Pool", "Commit", "Log", "Stable", "HandOver", "MaxTasks", "MaxNexuses", "Workers", "MaxTransfer", "EraseRate", "ThirdPartyCopy"}
 	for name, test := range map[string]struct {
 		change func(*lun.Config)
 		want   string

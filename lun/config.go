@@ -83,6 +83,9 @@ type Config struct {
 	// Temperature and ReferenceTemperature are what the log pages tell, in
 	// degrees Celsius; 0 is not known.
 	Temperature, ReferenceTemperature uint8
+	// ThirdPartyCopy: a copy manager stands before the logical unit at every
+	// target port, and carries out EXTENDED COPY and the like.
+	ThirdPartyCopy bool
 	// Removable: the medium can be ejected and loaded again.
 	Removable bool
 	// ReadOnly refuses every write with WRITE PROTECTED.

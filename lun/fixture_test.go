@@ -103,7 +103,7 @@ var tags atomic.Uint64
 func command(n lun.Nexus, cdb []byte, out []byte, in int) *lun.Task {
 	return &lun.Task{
 		Nexus: n, Tag: tags.Add(1), CDB: cdb, Attribute: scsi.AttributeSimple,
-		DataOut: out, ExpectedOut: len(out), ExpectedIn: in,
+		DataOut: out, ExpectedOut: len(out), ExpectedIn: in, CopyManager: lun.ThirdParty(cdb),
 	}
 }
 
@@ -203,7 +203,7 @@ func testConfig() lun.Config {
 func fullConfig() lun.Config {
 	var last lun.State
 	c := stableConfig(&last)
-	c.Removable = true
+	c.Removable, c.ThirdPartyCopy = true, true
 	return c
 }
 

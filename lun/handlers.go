@@ -40,6 +40,7 @@ func init() {
 		sames         = handler{prepare: prepareWriteSame, execute: writeSame}
 		fetches       = handler{prepare: preFetch}
 		flushes       = handler{prepare: prepareSynchronize, execute: synchronize, free: true}
+		copies        = handler{prepare: prepareThirdParty, execute: thirdParty}
 		reserves      = handler{prepare: prepareState, execute: reserve}
 		releases      = handler{prepare: prepareState, execute: release}
 		reserveIn     = handler{prepare: persistentReserveIn}
@@ -108,6 +109,18 @@ func init() {
 		scsi.CmdSanitizeBlockErase:        {prepare: prepareErasure, execute: sanitizeBlockErase},
 		scsi.CmdSanitizeExitFailureMode:   {prepare: prepareExitFailure, execute: exitFailure},
 
+		scsi.CmdExtendedCopy:                   copies,
+		scsi.CmdExtendedCopyLong:               copies,
+		scsi.CmdPopulateToken:                  copies,
+		scsi.CmdWriteUsingToken:                copies,
+		scsi.CmdCopyOperationAbort:             copies,
+		scsi.CmdReceiveCopyStatus:              copies,
+		scsi.CmdReceiveCopyOperatingParameters: copies,
+		scsi.CmdReceiveCopyFailureDetails:      copies,
+		scsi.CmdReceiveCopyStatusLong:          copies,
+		scsi.CmdReceiveRODTokenInformation:     copies,
+		scsi.CmdReportAllRODTokens:             copies,
+
 		scsi.CmdReserve6:           reserves,
 		scsi.CmdReserve10:          reserves,
 		scsi.CmdRelease6:           releases,
@@ -137,7 +150,7 @@ func (u *LogicalUnit) has(id scsi.CommandID) bool {
 	case scsi.CmdWriteAtomic16:
 		return u.config.maxAtomic() > 0
 	}
-	return handlers[id].prepare != nil
+	return handlers[id].prepare != nil && (u.config.ThirdPartyCopy || !isThirdParty(id))
 }
 
 // answerByPort runs a command that needs no brain.

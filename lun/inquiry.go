@@ -22,6 +22,7 @@ var vpdPages = [...]struct {
 	{scsi.VPDExtendedInquiry, (*LogicalUnit).vpdExtendedInquiry},
 	{scsi.VPDModePagePolicy, (*LogicalUnit).vpdModePagePolicy},
 	{scsi.VPDSCSIPorts, (*LogicalUnit).vpdSCSIPorts},
+	{scsi.VPDThirdPartyCopy, (*LogicalUnit).vpdThirdPartyCopy},
 	{scsi.VPDBlockLimits, (*LogicalUnit).vpdBlockLimits},
 	{scsi.VPDBlockDeviceCharacteristics, (*LogicalUnit).vpdBlockDeviceCharacteristics},
 	{scsi.VPDLogicalBlockProvisioning, (*LogicalUnit).vpdLogicalBlockProvisioning},
@@ -37,7 +38,7 @@ func (u *LogicalUnit) inquiry(a *Access, t *Task) {
 			return
 		}
 		q := scsi.StandardInquiry{
-			Removable: u.config.Removable, TPGS: scsi.TPGSBoth,
+			Removable: u.config.Removable, ThirdPartyCopy: u.config.ThirdPartyCopy, TPGS: scsi.TPGSBoth,
 			Vendor: u.config.Vendor, Product: u.config.Product, Revision: u.config.Revision,
 		}
 		u.reply(t, q.Append(nil), cdb.AllocationLength())
@@ -45,11 +46,11 @@ func (u *LogicalUnit) inquiry(a *Access, t *Task) {
 	}
 	for i := range vpdPages {
 		p := &vpdPages[i]
-		if p.code != page {
+		if p.code != page || !u.hasVPD(page) {
 			continue
 		}
 		if p.write == nil {
-			u.reply(t, supportedVPDPages(), cdb.AllocationLength())
+			u.reply(t, u.supportedVPDPages(), cdb.AllocationLength())
 		} else {
 			u.reply(t, p.write(u, a, t), cdb.AllocationLength())
 		}
@@ -58,10 +59,17 @@ func (u *LogicalUnit) inquiry(a *Access, t *Task) {
 	t.check(scsi.InvalidCDBField(2))
 }
 
-func supportedVPDPages() []byte {
-	codes := make([]byte, len(vpdPages))
+// hasVPD reports whether the logical unit has a page of vpdPages.
+func (u *LogicalUnit) hasVPD(page byte) bool {
+	return page != scsi.VPDThirdPartyCopy || u.config.ThirdPartyCopy
+}
+
+func (u *LogicalUnit) supportedVPDPages() []byte {
+	var codes []byte
 	for i := range vpdPages {
-		codes[i] = vpdPages[i].code
+		if u.hasVPD(vpdPages[i].code) {
+			codes = append(codes, vpdPages[i].code)
+		}
 	}
 	return scsi.AppendVPD(nil, scsi.VPDSupportedPages, codes)
 }
@@ -73,16 +81,9 @@ func (u *LogicalUnit) vpdSerial(*Access, *Task) []byte {
 // vpdDeviceIdentification names the logical unit, the port the command came in
 // through, and the target (SPC-5 §7.7.6).
 func (u *LogicalUnit) vpdDeviceIdentification(a *Access, t *Task) []byte {
-	body := scsi.NAADesignator(u.config.Identity.NAA).Append(nil)
-	body = scsi.T10VendorDesignator(u.config.Vendor, u.config.DeviceID).Append(body)
-	if len(u.config.EUI64) > 0 {
-		body = scsi.EUI64Designator(u.config.EUI64).Append(body)
-	}
-	if len(u.config.UUID) > 0 {
-		body = scsi.UUIDDesignator(u.config.UUID).Append(body)
-	}
-	if u.config.SCSIName != "" {
-		body = scsi.LogicalUnitNameDesignator(u.config.SCSIName).Append(body)
+	var body []byte
+	for _, d := range u.config.Designators() {
+		body = d.Append(body)
 	}
 	if g, p := a.find(t.Nexus.TargetPort); p != nil {
 		body = scsi.SCSINameDesignator(scsi.AssociationTargetPort, p.Name).Append(body)

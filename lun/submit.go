@@ -251,7 +251,7 @@ func (b *brain) gate(t *Task) bool {
 		// Who asked for the change is not told of it (SPC-5 §6.47).
 		n.forgetAttention(scsi.AsymmetricAccessStateChanged)
 	}
-	if n.attentionCount > 0 && c.Attention == scsi.AttentionReported {
+	if n.attentionCount > 0 && c.Attention == scsi.AttentionReported && (!t.CopyManager || isThirdParty(id)) {
 		t.check(unitAttention(n.takeAttention()))
 		return false
 	}

@@ -80,6 +80,10 @@ type Task struct {
 	// answered elsewhere. Such a nexus is looking for logical units and is not
 	// told POWER ON OCCURRED.
 	Scanning bool
+	// CopyManager: the copy manager of the port has a hand in it. It admits
+	// third-party copy commands this way, and the reads and writes it makes of
+	// them, with the rights of the nexus, leave unit attentions pending.
+	CopyManager bool
 	// ExpectedOut and ExpectedIn are how many bytes the initiator means to
 	// send and is ready to take (iSCSI: the expected data transfer length in
 	// the direction of the command). The unit never asks for more and need

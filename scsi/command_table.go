@@ -52,6 +52,17 @@ const (
 	CmdPreemptAndAbort
 	CmdRegisterAndIgnore
 	CmdRegisterAndMove
+	CmdExtendedCopy
+	CmdExtendedCopyLong
+	CmdPopulateToken
+	CmdWriteUsingToken
+	CmdCopyOperationAbort
+	CmdReceiveCopyStatus
+	CmdReceiveCopyOperatingParameters
+	CmdReceiveCopyFailureDetails
+	CmdReceiveCopyStatusLong
+	CmdReceiveRODTokenInformation
+	CmdReportAllRODTokens
 	CmdRead16
 	CmdCompareAndWrite
 	CmdWrite16
@@ -91,6 +102,12 @@ const (
 	opReadBuffer               = 0x3C
 	opPersistentReserveOut     = 0x5F
 	opWriteAtomic16            = 0x9C
+)
+
+// Operation codes of the commands of a copy manager (SPC-5 §5.16).
+const (
+	OpThirdPartyCopyOut = 0x83
+	OpThirdPartyCopyIn  = 0x84
 )
 
 // Commands is the command table, the map of SCSI as Tandem speaks it: whatever
@@ -330,6 +347,61 @@ var Commands = [NumCommands]Command{
 		Name: "PERSISTENT RESERVE OUT, REGISTER AND MOVE", OpCode: 0x5F, ServiceAction: 0x07, HasServiceAction: true,
 		Usage:     []byte{0x5F, 0x07, 0xFF, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00},
 		Direction: DataOut, Access: OnStandby, Effect: EffectState, Timeout: 30,
+	},
+	CmdExtendedCopy: {
+		Name: "EXTENDED COPY(LID1)", OpCode: 0x83, ServiceAction: 0x00, HasServiceAction: true,
+		Usage:     []byte{0x83, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Timeout: 60,
+	},
+	CmdExtendedCopyLong: {
+		Name: "EXTENDED COPY(LID4)", OpCode: 0x83, ServiceAction: 0x01, HasServiceAction: true,
+		Usage:     []byte{0x83, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Timeout: 60,
+	},
+	CmdPopulateToken: {
+		Name: "POPULATE TOKEN", OpCode: 0x83, ServiceAction: 0x10, HasServiceAction: true,
+		Usage:     []byte{0x83, 0x10, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
+		Direction: DataOut, Conflict: ConflictReads, Timeout: 60,
+	},
+	CmdWriteUsingToken: {
+		Name: "WRITE USING TOKEN", OpCode: 0x83, ServiceAction: 0x11, HasServiceAction: true,
+		Usage:     []byte{0x83, 0x11, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F, 0x00},
+		Direction: DataOut, Conflict: ConflictWrites, Timeout: 60,
+	},
+	CmdCopyOperationAbort: {
+		Name: "COPY OPERATION ABORT", OpCode: 0x83, ServiceAction: 0x1C, HasServiceAction: true,
+		Usage:   []byte{0x83, 0x1C, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00},
+		Timeout: 60,
+	},
+	CmdReceiveCopyStatus: {
+		Name: "RECEIVE COPY STATUS(LID1)", OpCode: 0x84, ServiceAction: 0x00, HasServiceAction: true,
+		Usage:     []byte{0x84, 0x00, 0xFF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Access: OnStandby, Timeout: 60,
+	},
+	CmdReceiveCopyOperatingParameters: {
+		Name: "RECEIVE COPY OPERATING PARAMETERS", OpCode: 0x84, ServiceAction: 0x03, HasServiceAction: true,
+		Usage:     []byte{0x84, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Access: OnStandby, Timeout: 60,
+	},
+	CmdReceiveCopyFailureDetails: {
+		Name: "RECEIVE COPY FAILURE DETAILS(LID1)", OpCode: 0x84, ServiceAction: 0x04, HasServiceAction: true,
+		Usage:     []byte{0x84, 0x04, 0xFF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Access: OnStandby, Timeout: 60,
+	},
+	CmdReceiveCopyStatusLong: {
+		Name: "RECEIVE COPY STATUS(LID4)", OpCode: 0x84, ServiceAction: 0x05, HasServiceAction: true,
+		Usage:     []byte{0x84, 0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Access: OnStandby, Timeout: 60,
+	},
+	CmdReceiveRODTokenInformation: {
+		Name: "RECEIVE ROD TOKEN INFORMATION", OpCode: 0x84, ServiceAction: 0x07, HasServiceAction: true,
+		Usage:     []byte{0x84, 0x07, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Access: OnStandby, Timeout: 60,
+	},
+	CmdReportAllRODTokens: {
+		Name: "REPORT ALL ROD TOKENS", OpCode: 0x84, ServiceAction: 0x08, HasServiceAction: true,
+		Usage:     []byte{0x84, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Access: OnStandby, Timeout: 60,
 	},
 	CmdRead16: {
 		Name: "READ(16)", OpCode: 0x88,

@@ -56,6 +56,8 @@ type StandardInquiry struct {
 	// Version is the VERSION field; read only, Append writes its own.
 	Version uint8
 	TPGS    uint8
+	// ThirdPartyCopy (3PC): there is a copy manager.
+	ThirdPartyCopy bool
 	// Vendor, Product and Revision are printable ASCII, cut to VendorLength,
 	// ProductLength and RevisionLength.
 	Vendor, Product, Revision string
@@ -72,6 +74,9 @@ func (q StandardInquiry) Append(b []byte) []byte {
 	d[3] = 0x10 | 0x02 // HISUP; response data format 2
 	d[4] = standardInquiryLength - 5
 	d[5] = q.TPGS & 3 << 4
+	if q.ThirdPartyCopy {
+		d[5] |= 0x08
+	}
 	d[6] = 0x10 // MULTIP: more than one target port
 	d[7] = 0x02 // CMDQUE
 	putPadded(d[8:16], q.Vendor)
@@ -90,14 +95,15 @@ func DecodeStandardInquiry(b []byte) (StandardInquiry, error) {
 		return StandardInquiry{}, fmt.Errorf("standard INQUIRY data: %d bytes, want at least 36", len(b))
 	}
 	return StandardInquiry{
-		Qualifier:  b[0] >> 5,
-		DeviceType: b[0] & 0x1F,
-		Removable:  b[1]&0x80 != 0,
-		Version:    b[2],
-		TPGS:       b[5] >> 4 & 3,
-		Vendor:     trimPadded(b[8:16]),
-		Product:    trimPadded(b[16:32]),
-		Revision:   trimPadded(b[32:36]),
+		Qualifier:      b[0] >> 5,
+		DeviceType:     b[0] & 0x1F,
+		Removable:      b[1]&0x80 != 0,
+		Version:        b[2],
+		TPGS:           b[5] >> 4 & 3,
+		ThirdPartyCopy: b[5]&0x08 != 0,
+		Vendor:         trimPadded(b[8:16]),
+		Product:        trimPadded(b[16:32]),
+		Revision:       trimPadded(b[32:36]),
 	}, nil
 }
 

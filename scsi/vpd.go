@@ -14,6 +14,7 @@ const (
 	VPDExtendedInquiry             = 0x86
 	VPDModePagePolicy              = 0x87
 	VPDSCSIPorts                   = 0x88
+	VPDThirdPartyCopy              = 0x8F
 	VPDBlockLimits                 = 0xB0
 	VPDBlockDeviceCharacteristics  = 0xB1
 	VPDLogicalBlockProvisioning    = 0xB2

@@ -47,6 +47,7 @@ const (
 const (
 	flagScanning = 1 << 0
 	flagAsked    = 1 << 1 // HandoverAsked
+	flagCopies   = 1 << 2 // CopyManager
 )
 
 // Flags of kindComplete.

@@ -111,6 +111,9 @@ func (p *peer) submit(u *Proxy, t *lun.Task) bool {
 	if t.HandoverAsked {
 		f.Flags |= flagAsked
 	}
+	if t.CopyManager {
+		f.Flags |= flagCopies
+	}
 	if len(t.DataOut) > 0 && r.local == nil {
 		r.sent = min(len(t.DataOut), t.ExpectedOut, MaxTransfer)
 		f.Body, f.Owner = t.DataOut[:r.sent], r

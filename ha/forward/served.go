@@ -127,6 +127,7 @@ func (p *peer) newServedOf(f link.Frame, head []byte) (*served, error) {
 		Tag:   c.tag, CDB: s.cdb[:copy(s.cdb[:], c.cdb)], Attribute: c.attribute,
 		ExpectedOut: c.expectedOut, ExpectedIn: c.expectedIn, Transport: s,
 		Scanning: f.Flags&flagScanning != 0, HandoverAsked: f.Flags&flagAsked != 0,
+		CopyManager: f.Flags&flagCopies != 0,
 	}
 	return s, nil
 }

@@ -66,7 +66,7 @@ func (c *connection) recycleTask(t *task) {
 	t.unit = nil
 	t.Status, t.Sense, t.failure = 0, scsi.Sense{}, scsi.Sense{}
 	t.Transfer, t.ExpectedIn, t.ExpectedOut = 0, 0, 0
-	t.Uncertain, t.HandoverAsked = false, false
+	t.Uncertain, t.HandoverAsked, t.CopyManager = false, false, false
 	t.completed = false
 	t.out = dataOutState{}
 	t.next = c.idleTasks
