@@ -130,7 +130,7 @@ func (u *LogicalUnit) Activate(device block.Device, right Right, state State) er
 	u.brain = b
 	b.redoAtomic()
 	b.startErasing()
-	u.config.Log.Info("logical unit active", "lun", u.config.Name, "blocks", b.blocks, "block_size", bs, "nexuses", len(b.nexuses))
+	u.config.Log.Debug("logical unit active", "lun", u.config.Name, "blocks", b.blocks, "block_size", bs, "nexuses", len(b.nexuses))
 	return nil
 }
 
@@ -227,7 +227,7 @@ func (u *LogicalUnit) Deactivate() State {
 	u.mu.Unlock()
 	u.changes.Unlock()
 	b.running.Wait()
-	u.config.Log.Info("logical unit not active", "lun", u.config.Name)
+	u.config.Log.Debug("logical unit not active", "lun", u.config.Name)
 	return s
 }
 

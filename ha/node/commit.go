@@ -42,7 +42,7 @@ func (n *Node) commit(u *Unit, s lun.State) error {
 	}
 	if _, _, again := u.replica.set(before); again == nil {
 		n.save(u)
-		n.broadcastState(u)
+		n.broadcastState(u, false)
 	}
 	return err
 }
@@ -68,15 +68,16 @@ func (n *Node) outdate(ctx context.Context, u *Unit, at ha.Stamp) error {
 func (n *Node) leave(u *Unit, s lun.State) {
 	if _, _, err := u.replica.set(s); err == nil {
 		n.save(u)
-		n.broadcastState(u)
+		n.broadcastState(u, false)
 	}
 }
 
 // copyState waits until the newest state is on stable storage here and at the
 // peers that must have it.
 func (n *Node) copyState(ctx context.Context, u *Unit, at ha.Stamp) error {
+	u.replica.await()
 	n.save(u)
-	n.broadcastState(u)
+	n.broadcastState(u, true)
 	var witnesses []ha.NodeID
 	for {
 		if err := n.ask(func() { witnesses = n.core.Witnesses(u.cfg.Name) }); err != nil {

@@ -2,8 +2,10 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/ha/link"
 	"github.com/tandem-san/tandem/lun"
 )
 
@@ -25,6 +27,8 @@ type stateCopy struct {
 	At    ha.Stamp  `json:"at"`
 	State lun.State `json:"state,omitzero"`
 	Warm  bool      `json:"warm,omitempty"`
+	// Awaited: the sender waits for the word that it was taken.
+	Awaited bool `json:"awaited,omitempty"`
 }
 
 // Control implements link.Handler.
@@ -111,6 +115,9 @@ func (n *Node) stateReceived(peer ha.NodeID, kind byte, body []byte) {
 	}
 	distrusted := u.replica.distrust() != nil
 	u.replica.offer(peer, c)
+	if c.Awaited {
+		u.replica.await()
+	}
 	n.save(u)
 	if distrusted {
 		n.trustChanged()
@@ -137,10 +144,11 @@ func (n *Node) showStates(peer ha.NodeID) {
 	}
 }
 
-// broadcastState sends the newest state of a logical unit to every peer.
-func (n *Node) broadcastState(u *Unit) {
+// broadcastState sends the newest state of a logical unit to every peer; awaited
+// when this controller waits until they have taken it.
+func (n *Node) broadcastState(u *Unit, awaited bool) {
 	c, _ := u.replica.current()
-	c.LUN = u.cfg.Name
+	c.LUN, c.Awaited = u.cfg.Name, awaited
 	for _, p := range n.peers.ids() {
 		n.sendControl(p, controlState, c)
 	}
@@ -166,7 +174,7 @@ func (n *Node) sendControl(peer ha.NodeID, kind byte, v any) {
 		}
 		payload = append(payload, b...)
 	}
-	if err := n.link.SendControl(peer, payload); err != nil && n.isLinked(peer) {
+	if err := n.link.SendControl(peer, payload); err != nil && !errors.Is(err, link.ErrDown) {
 		n.log.Warn("a message to a peer cannot be sent", "peer", peer, "error", err)
 		n.link.Reset(peer)
 	}

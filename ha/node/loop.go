@@ -80,7 +80,9 @@ func (n *Node) step(ctx context.Context, events ...ha.Event) {
 			n.noteOldEpochs(r)
 		}
 	}
-	for _, a := range n.core.Step(n.clock.now(), events...) {
+	actions := n.core.Step(n.clock.now(), events...)
+	n.say(actions)
+	for _, a := range actions {
 		n.carryOut(ctx, a)
 	}
 	if drained := n.core.Drained(n.cfg.Self); drained != n.rests {
@@ -114,7 +116,6 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		u := n.named[a.LUN]
 		u.right.set(a.Until)
 	case ha.Route:
-		n.log.Info("route", "lun", a.LUN, "route", a.Kind, "primary", a.Primary, "epoch", a.Epoch)
 		u := n.named[a.LUN]
 		u.admission.routed(n.core.Grant(a.LUN), a)
 		u.route(a)
@@ -122,18 +123,10 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		n.log.Error("no service for too long: closing the sessions", "lun", a.LUN)
 		n.works.Go(func() { n.disconnect(ctx, a.LUN) })
 	case ha.Note:
-		n.note(a)
+		if a.Alarm {
+			n.notes.keep(a.LUN, a.Text, a.Refused)
+		}
 	default:
 		panic(fmt.Sprintf("ha/node: unknown action %T", a))
 	}
-}
-
-// note writes the core's remark to the log, and keeps an alarm for the operator.
-func (n *Node) note(a ha.Note) {
-	if a.Alarm {
-		n.notes.keep(a.LUN, a.Text, a.Refused)
-		n.log.Error(a.Text, "lun", a.LUN)
-		return
-	}
-	n.log.Info(a.Text, "lun", a.LUN)
 }

@@ -211,7 +211,7 @@ func (m *mover) start(ctx context.Context, want ha.Route) bool {
 	}
 	state, powerLost := u.replica.begin(want.Epoch, u.lu.PowerOn)
 	u.node.save(u)
-	u.node.broadcastState(u)
+	u.node.broadcastState(u, false)
 	if !powerLost { // else every nexus is to meet POWER ON OCCURRED
 		state = u.known.complete(state)
 	}

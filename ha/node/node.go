@@ -84,17 +84,18 @@ type Node struct {
 	link  *link.Link
 	ships *forward.Forward
 
-	core   *ha.Core
-	rests  bool          // drained, as last logged; the loop's
-	old    oldEpochs     // the loop's
-	lease  time.Duration // core's
-	events chan ha.Event
-	asks   chan func(context.Context) // run by the loop
-	done   chan struct{}
-	holder *holder
-	asker  asker
-	filed  atomic.Bool   // every logical unit had a file once
-	saves  chan struct{} // one for each state that is being written
+	core      *ha.Core
+	rests     bool          // drained, as last logged; the loop's
+	old       oldEpochs     // the loop's
+	lease     time.Duration // core's
+	events    chan ha.Event
+	asks      chan func(context.Context) // run by the loop
+	done      chan struct{}
+	holder    *holder
+	asker     asker
+	filed     atomic.Bool   // every logical unit had a file once
+	saves     chan struct{} // one for each state that is being written
+	idleSaves chan struct{} // and nobody waits for it
 
 	units []*Unit
 	named map[string]*Unit
@@ -114,16 +115,17 @@ func New(cfg Config) (*Node, error) {
 		cfg.HoldTime = DefaultHoldTime
 	}
 	n := &Node{
-		cfg:    cfg,
-		log:    cfg.Log.With("node", cfg.Self),
-		clock:  clock{origin: time.Now()},
-		store:  cfg.Store,
-		events: make(chan ha.Event, 1024),
-		asks:   make(chan func(context.Context)),
-		done:   make(chan struct{}),
-		saves:  make(chan struct{}, maxSaves),
-		named:  map[string]*Unit{},
-		old:    oldEpochs{},
+		cfg:       cfg,
+		log:       cfg.Log.With("node", cfg.Self),
+		clock:     clock{origin: time.Now()},
+		store:     cfg.Store,
+		events:    make(chan ha.Event, 1024),
+		asks:      make(chan func(context.Context)),
+		done:      make(chan struct{}),
+		saves:     make(chan struct{}, maxSaves),
+		idleSaves: make(chan struct{}, maxIdleSaves),
+		named:     map[string]*Unit{},
+		old:       oldEpochs{},
 	}
 	if err := n.makeUnits(); err != nil {
 		return nil, err

@@ -33,7 +33,10 @@ type replica struct {
 	saved  ha.Stamp // on stable storage
 	dirty  bool     // the newest is not
 	saving bool     // somebody is at it
-	thanks map[ha.NodeID]ha.Stamp
+	// awaited: somebody waits for the newest to be there; hurry is closed then.
+	awaited bool
+	hurry   chan struct{}
+	thanks  map[ha.NodeID]ha.Stamp
 
 	trust trust
 }
@@ -46,6 +49,7 @@ func (r *replica) load(rec statefile.Record, gap error) {
 	r.acked = map[ha.NodeID]ha.Stamp{}
 	r.thanks = map[ha.NodeID]ha.Stamp{}
 	r.changed = make(chan struct{})
+	r.hurry = make(chan struct{})
 	r.at, r.state, r.saved = rec.At, rec.State, rec.At
 	r.trust.init(gap)
 }
@@ -167,13 +171,38 @@ func (r *replica) takeSaving() bool {
 	return true
 }
 
-// toSave is what has to be saved next; false when there is nothing, and then
-// the caller saves no more.
-func (r *replica) toSave() (rec statefile.Record, more bool) {
+// keepSaving reports whether there is more to save; when there is not, the
+// caller saves no more.
+func (r *replica) keepSaving() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.saving = r.dirty
-	return statefile.Record{At: r.at, State: r.state}, r.dirty
+	return r.dirty
+}
+
+// record is what has to be saved.
+func (r *replica) record() statefile.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return statefile.Record{At: r.at, State: r.state}
+}
+
+// await says that somebody waits for the newest state to be on stable storage.
+func (r *replica) await() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.awaited {
+		r.awaited = true
+		close(r.hurry)
+	}
+}
+
+// whenAwaited is a channel that is closed when somebody waits for the newest
+// state to be on stable storage.
+func (r *replica) whenAwaited() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hurry
 }
 
 // isSaved notes what is on stable storage.
@@ -182,6 +211,9 @@ func (r *replica) isSaved(at ha.Stamp) {
 	defer r.mu.Unlock()
 	r.saved = at
 	r.dirty = r.at != at
+	if r.awaited && !r.dirty {
+		r.awaited, r.hurry = false, make(chan struct{})
+	}
 	r.tell()
 }
 

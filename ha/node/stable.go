@@ -19,9 +19,13 @@ type States interface {
 }
 
 const (
-	// maxSaves is how many states are written to stable storage at a time. A file
-	// system makes many durable in the time of one.
-	maxSaves = 64
+	// maxSaves is how many states that are waited for are written to stable
+	// storage at a time. A file system makes several durable in the time of one.
+	maxSaves = 16
+	// maxIdleSaves is how many that nobody waits for are. When everything moves
+	// at once the disk, which may be that of the arbiter and of the logical
+	// units too, has better things to do.
+	maxIdleSaves = 2
 	// saveRetry is the rest after a state could not be written.
 	saveRetry = 500 * time.Millisecond
 )
@@ -56,28 +60,40 @@ func (n *Node) save(u *Unit) {
 		return
 	}
 	n.works.Go(func() {
-		for {
-			rec, more := u.replica.toSave()
-			if !more {
-				return
-			}
-			rec.LUN = u.cfg.Name
-			if !n.write(rec) {
-				return
-			}
-			u.replica.isSaved(rec.At)
-			n.sayThanks(u)
+		for n.saveOnce(u) && u.replica.keepSaving() {
 		}
 	})
+}
+
+// saveOnce waits for its turn and writes the newest state of a logical unit;
+// false when the node ends before.
+func (n *Node) saveOnce(u *Unit) bool {
+	turn := n.idleSaves
+	select {
+	case turn <- struct{}{}:
+	case <-u.replica.whenAwaited():
+		turn = n.saves
+		turn <- struct{}{}
+	case <-n.done:
+		turn = n.saves
+		turn <- struct{}{}
+	}
+	defer func() { <-turn }()
+	rec := u.replica.record()
+	rec.LUN = u.cfg.Name
+	if !n.write(rec) {
+		return false
+	}
+	u.replica.isSaved(rec.At)
+	n.sayThanks(u)
+	return true
 }
 
 // write tries until a record is on stable storage; false when the node ends
 // before.
 func (n *Node) write(rec statefile.Record) bool {
 	for said := false; ; said = true {
-		n.saves <- struct{}{}
 		err := n.cfg.States.Save(rec)
-		<-n.saves
 		if err == nil {
 			return true
 		}
@@ -103,6 +119,9 @@ func (n *Node) sayThanks(u *Unit) {
 // waitSaved returns when all states known now are on stable storage; false when
 // the node ends before.
 func (n *Node) waitSaved() bool {
+	for _, u := range n.units {
+		u.replica.await()
+	}
 	for _, u := range n.units {
 		for changed := u.replica.whenSaved(); changed != nil; changed = u.replica.whenSaved() {
 			select {
