@@ -181,10 +181,10 @@ func (a *arbiter) answered(c *controller, ask ha.AskChange, grants []ha.Grant, f
 }
 
 // takesOver reports whether a request has made a controller the primary of
-// something that it is not the brain of.
+// something that it does not serve already.
 func (c *controller) takesOver(changes []ha.Change, after []ha.Grant) bool {
 	for i, ch := range changes {
-		if after[i].Equal(ch.To) && ch.To.Primary == c.id && c.units[c.w.unitOf(ch.LUN)].brain == nil {
+		if after[i].Equal(ch.To) && ch.To.Primary == c.id && c.units[c.w.unitOf(ch.LUN)].way.Kind != ha.RouteServe {
 			return true
 		}
 	}

@@ -240,7 +240,7 @@ func (b *brain) vacate(then func(vacant bool)) {
 // serveOn takes vacate back.
 func (b *brain) serveOn() {
 	if vacant := b.vacant; vacant != nil {
-		b.vacant, b.draining = nil, false
+		b.vacant, b.draining = nil, mutantDrainForgets
 		vacant(false)
 	}
 }

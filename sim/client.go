@@ -41,6 +41,7 @@ type operation struct {
 	unit   int
 	block  int
 	value  uint32 // written, or read
+	least  uint32 // was there before the first command
 	call   int64
 	end    int64 // 0 while it has not ended
 }

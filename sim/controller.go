@@ -76,10 +76,13 @@ func (c *controller) after(d time.Duration, run func()) {
 func (c *controller) timer(d time.Duration, run func()) { c.after(c.rate.real(d), run) }
 
 // soon has a goroutine of the process do something.
-func (c *controller) soon(run func()) {
+func (c *controller) soon(run func()) { c.late(30*ms, run) }
+
+// late is soon for one that may be very late, because it waits for others.
+func (c *controller) late(most time.Duration, run func()) {
 	d := c.w.between(0, 60*us)
 	if c.w.chance(c.w.plan.sluggish) {
-		d = c.w.between(ms, 30*ms)
+		d = c.w.between(ms, most)
 	}
 	c.after(d, run)
 }

@@ -72,6 +72,7 @@ type errand struct {
 	// uncertain: one of its runs may have taken effect; asked: one has begun a
 	// handover.
 	uncertain, asked bool
+	overdue          int // how often it was released after it had been held too long
 }
 
 // submit takes a command from its session.
@@ -116,6 +117,7 @@ func (u *unit) releaseHeld() {
 	held := u.held
 	u.held = nil
 	for _, e := range held {
+		u.c.w.oracle.released(e)
 		u.dispatch(e)
 	}
 }

@@ -7,6 +7,7 @@ import "github.com/tandem-san/tandem/ha"
 func (c *controller) fence(a ha.Fence) {
 	w := c.w
 	w.counts.Fences++
+	w.fencing++
 	life := c.life
 	d := w.between(ms, 20*ms)
 	if w.chance(w.plan.fenceSlow) {
@@ -16,6 +17,7 @@ func (c *controller) fence(a ha.Fence) {
 	target, unit := w.controller(a.Node), w.unitOf(a.LUN)
 	began := w.now
 	tell := func(ok bool) {
+		w.fencing--
 		w.tell(c.id, "%s: fence of %d in epoch %d works: %v", a.LUN, a.Node, a.Epoch, ok)
 		if ok {
 			w.oracle.fenced(unit, target, a.Epoch)

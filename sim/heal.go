@@ -37,6 +37,19 @@ func (w *World) illness() string {
 	if stuck := w.stuckClient(); stuck != "" {
 		return stuck
 	}
+	if w.fencing > 0 {
+		return "a fence is under way"
+	}
+	for _, c := range w.controllers[1:] {
+		if c.life == 0 {
+			return fmt.Sprintf("controller %d is not there", c.id)
+		}
+		for _, s := range c.core.Status() {
+			if s.Doing != "" {
+				return fmt.Sprintf("%s: controller %d is %s", s.LUN, c.id, s.Doing)
+			}
+		}
+	}
 	for i, g := range w.arbiter.grants[:w.plan.units] {
 		if p := w.controllers[g.Primary]; g.Epoch == 0 || p == nil || p.units[i] == nil || p.life == 0 || !p.units[i].valid() {
 			return fmt.Sprintf("%s is not served: %v", w.names[i], g)

@@ -26,6 +26,18 @@ type place struct {
 	key         bool // a registration, not a block of the disk
 }
 
+func (op *operation) place() place {
+	return place{op.unit, op.block, op.kind == kindKeys || op.kind == kindRegister}
+}
+
+// rule is the promise that a history of it keeps.
+func (p place) rule() string {
+	if p.key {
+		return "S5"
+	}
+	return "S3"
+}
+
 func (p place) String() string {
 	if p.key {
 		return fmt.Sprintf("lun%d registration %d", p.unit, p.block)
@@ -49,7 +61,7 @@ func (o *oracle) judge() {
 		if op.kind == kindMove {
 			continue
 		}
-		p := place{op.unit, op.block, op.kind == kindKeys || op.kind == kindRegister}
+		p := op.place()
 		h := porcupine.Operation{ClientId: op.client, Call: op.call, Return: op.end}
 		if op.kind == kindWrite || op.kind == kindRegister {
 			h.Input, h.Output = op.value, nil
@@ -68,11 +80,7 @@ func (o *oracle) judge() {
 		if porcupine.CheckOperations(register, histories[p]) {
 			continue
 		}
-		rule := "S3"
-		if p.key {
-			rule = "S5"
-		}
-		o.w.violated(rule, "the history of %v is not linearizable:%s", p, tellHistory(histories[p]))
+		o.w.violated(p.rule(), "the history of %v is not linearizable:%s", p, tellHistory(histories[p]))
 		return
 	}
 }

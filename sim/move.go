@@ -194,7 +194,7 @@ func (c *controller) ticketCame(t *ticket, span ha.Instant) {
 	r.until, r.moving = r.asked+span, true
 	c.stale(t.by.id, r, 1)
 	u.local.using++
-	c.soon(func() { c.move(t) })
+	c.late(600*ms, func() { c.move(t) })
 }
 
 // stale counts what is moved here for a primary, over the present streams or
@@ -227,7 +227,7 @@ func (c *controller) move(t *ticket) {
 	valid := func() bool { return c.clock() < r.until }
 	over := func(value uint32, ok bool) {
 		c.units[r.unit].local.end()
-		c.ended(t, value, ok && (valid() || mutantTicketAckUnchecked))
+		c.ended(t, value, ok && valid())
 	}
 	switch {
 	case !valid() && !mutantTicketUnchecked:
@@ -278,7 +278,6 @@ func (c *controller) ended(t *ticket, value uint32, done bool) {
 		return
 	}
 	c.w.counts.Moved++
-	c.w.oracle.movedElsewhere(t)
 	r.e.complete(result{value: value})
 }
 

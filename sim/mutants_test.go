@@ -5,7 +5,9 @@ package sim
 import (
 	"flag"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/tandem-san/tandem/ha"
@@ -25,14 +27,35 @@ func TestEveryPlantedBugIsCaught(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			*all[name] = true
 			defer func() { *all[name] = false }()
-			for seed := range *limit {
-				if r := Run(seed, Options{}); r.Violation != nil {
-					text := r.Violation.Error()
-					t.Logf("caught by seed %d: %s", seed, text[:min(len(text), 160)])
-					return
-				}
+			r := firstBroken(*limit)
+			if r == nil {
+				t.Fatalf("%s: not caught in %d lives", name, *limit)
 			}
-			t.Errorf("not caught in %d lives", *limit)
+			text := r.Violation.Error()
+			t.Logf("%s: caught in life %d by %s: %s", name, r.Seed, r.Violation.Rule, text[:min(len(text), 160)])
 		})
 	}
+}
+
+// firstBroken is the first life that breaks a promise, of those of the seeds below
+// a limit; nil when none does.
+func firstBroken(limit uint64) *Report {
+	workers := uint64(runtime.GOMAXPROCS(0))
+	batch := 4 * workers
+	reports := make([]Report, batch)
+	for first := uint64(0); first < limit; first += batch {
+		var all sync.WaitGroup
+		for w := range workers {
+			all.Go(func() {
+				for i := w; i < batch; i += workers {
+					reports[i] = Run(first+i, Options{})
+				}
+			})
+		}
+		all.Wait()
+		if i := slices.IndexFunc(reports, func(r Report) bool { return r.Violation != nil }); i >= 0 {
+			return &reports[i]
+		}
+	}
+	return nil
 }

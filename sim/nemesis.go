@@ -78,7 +78,7 @@ func (n *nemesis) strike() {
 	if w.healed {
 		return
 	}
-	n.fault(n.pick(), w.controllers[1+w.rnd.IntN(w.plan.nodes)])
+	n.fault(n.pick(), n.victim())
 	d := w.between(0, 2*w.plan.every)
 	if w.chance(w.plan.aftershock) {
 		d = w.between(0, 40*ms)
@@ -87,6 +87,15 @@ func (n *nemesis) strike() {
 		}
 	}
 	w.after(d, n.strike)
+}
+
+// victim is who is hit: often a primary.
+func (n *nemesis) victim() *controller {
+	w := n.w
+	if p := w.arbiter.grants[w.rnd.IntN(w.plan.units)].Primary; p != 0 && w.chance(0.4) {
+		return w.controllers[p]
+	}
+	return w.controllers[1+w.rnd.IntN(w.plan.nodes)]
 }
 
 // moment is told when a controller does what had better not be interrupted.

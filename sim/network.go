@@ -36,7 +36,7 @@ type end struct {
 	stalls     [streams]int
 	free       [streams]time.Duration // what is sent now arrives no earlier
 	stuck      []frame                // waits for the way to be whole
-	since      time.Duration          // that something is stuck
+	since      [streams]time.Duration // that something is stuck
 	backoff    time.Duration
 }
 
@@ -78,7 +78,7 @@ func (e *end) send(stream int, deliver func()) bool {
 		return false
 	}
 	f := frame{pair: e.pair, life: e.self.life, stream: stream, sent: e.net.w.now, deliver: deliver}
-	if e.blocked(stream) || slices.ContainsFunc(e.stuck, func(s frame) bool { return s.stream == stream }) {
+	if e.blocked(stream) || e.stuckIn(stream) {
 		e.keep(f)
 		return true
 	}
@@ -120,11 +120,11 @@ func (e *end) arrive(f frame) {
 
 // keep holds a frame until the way is whole, or TCP gives up.
 func (e *end) keep(f frame) {
-	if len(e.stuck) == 0 {
+	if !e.stuckIn(f.stream) {
 		since := e.net.w.now
-		e.since = since
+		e.since[f.stream] = since
 		e.self.after(e.net.w.plan.linkGivesUp, func() {
-			if len(e.stuck) > 0 && e.since == since && e.stuck[0].pair == e.pair {
+			if e.pair == f.pair && e.since[f.stream] == since && e.stuckIn(f.stream) {
 				e.breakDown("what was sent is not acknowledged")
 			}
 		})
@@ -132,22 +132,28 @@ func (e *end) keep(f frame) {
 	e.stuck = append(e.stuck, f)
 }
 
+func (e *end) stuckIn(stream int) bool {
+	return slices.ContainsFunc(e.stuck, func(f frame) bool { return f.stream == stream })
+}
+
 // flow sends what was stuck when the way is whole again: TCP tries only from
 // time to time.
 func (e *end) flow() {
-	stuck := e.stuck
-	e.stuck = nil
-	if len(stuck) == 0 {
-		return
-	}
-	wait := e.net.w.between(0, min(e.net.w.now-e.since, slowestLink))
-	for _, f := range stuck {
+	var free []frame
+	e.stuck = slices.DeleteFunc(e.stuck, func(f frame) bool {
 		if e.blocked(f.stream) {
-			e.keep(f)
-		} else {
-			f.late = true
-			e.ship(f, e.net.delay()+wait)
+			return false
 		}
+		free = append(free, f)
+		return true
+	})
+	var wait [streams]time.Duration
+	for s := range wait {
+		wait[s] = e.net.w.between(0, min(e.net.w.now-e.since[s], slowestLink))
+	}
+	for _, f := range free {
+		f.late = true
+		e.ship(f, e.net.delay()+wait[f.stream])
 	}
 }
 

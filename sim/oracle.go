@@ -11,7 +11,8 @@ type oracle struct {
 	w        *World
 	units    [maxUnits]watched
 	history  []*operation
-	sequence int64 // of what clients and brains did
+	sequence int64            // of what clients and brains did
+	newest   map[place]uint32 // value that a client was told of
 }
 
 // watched is what the oracle knows of a logical unit.
@@ -30,6 +31,7 @@ type unfence struct {
 
 func (o *oracle) init(w *World) {
 	o.w = w
+	o.newest = map[place]uint32{}
 	w.at(0, w.operate)
 }
 
@@ -88,12 +90,13 @@ func (o *oracle) acknowledged(b *brain, j *job) {
 	}
 }
 
-// movedElsewhere checks that no other brain has started when an initiator is
-// answered with a ticket.
-func (o *oracle) movedElsewhere(t *ticket) {
-	if u := t.j.b.u; o.units[u.index].brain != t.j.b.number {
-		o.w.violated("S1", "%s: controller %d acknowledges a %v with a ticket of controller %d, and another brain has started",
-			u.name, t.to.id, t.j.cmd.kind, t.by.id)
+// released checks S7: a command that nobody serves, and that has been held for as
+// long as it may, is not sent to and fro any more.
+func (o *oracle) released(e *errand) {
+	if c := e.u.c; e.since != 0 && c.clock()-e.since > o.w.plan.holdTime {
+		if e.overdue++; e.overdue > 20 {
+			o.w.violated("S7", "controller %d has held a %v for %v, and goes on", c.id, e.cmd, c.clock()-e.since)
+		}
 	}
 }
 
@@ -165,13 +168,26 @@ func (o *oracle) brainServes(b *brain) {
 // began puts an operation into the history.
 func (o *oracle) began(op operation) *operation {
 	op.call = o.tick()
+	op.least = o.newest[op.place()]
 	o.history = append(o.history, &op)
 	return &op
 }
 
+// ended checks S3, and S5 as clients see it, as far as it can be seen at once: of
+// each register one client writes greater and greater values, so a read that
+// began after somebody was told of a value finds that one or a greater one. What
+// this lets pass judge finds at the end.
 func (o *oracle) ended(op *operation, value uint32) {
+	op.end = o.tick()
+	if op.kind == kindMove {
+		return
+	}
+	p := op.place()
 	if op.kind == kindRead || op.kind == kindKeys {
 		op.value = value
+		if value < op.least {
+			o.w.violated(p.rule(), "client %d reads %d in %v; %d was there before it asked", op.client, value, p, op.least)
+		}
 	}
-	op.end = o.tick()
+	o.newest[p] = max(o.newest[p], op.value)
 }

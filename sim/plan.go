@@ -143,7 +143,7 @@ func draw(seed uint64) plan {
 		holdTime: between(300*ms, 1200*ms), linkGivesUp: between(700*ms, 2500*ms),
 		latency:     between(50*us, 800*us),
 		retransmits: oneOf(0, 0.002, 0.01, 0.03), sluggish: oneOf(0, 0, 0.01, 0.05),
-		arbiterSlow: oneOf(0, 0.1, 0.4), arbiterLoses: oneOf(0, 0.1, 0.3), stuckWrites: oneOf(0, 0.01, 0.05),
+		arbiterSlow: oneOf(0, 0.1, 0.4, 0.4), arbiterLoses: oneOf(0, 0.1, 0.3), stuckWrites: oneOf(0, 0.01, 0.05),
 		slowOpens: oneOf(0, 0.02, 0.3), registers: 10 + 15*r.IntN(3),
 		every: between(80*ms, 1500*ms), aftershock: oneOf(0, 0.3, 0.6), spite: oneOf(0, 0.01, 0.05, 0.2),
 		loss: oneOf(0.03, 0.03, 0.2), late: oneOf(0.1, 0.1, 0.4), operator: between(time.Second, 4*time.Second),
@@ -183,10 +183,9 @@ func draw(seed uint64) plan {
 	}
 	p.drawClocks(r)
 	p.drawFaults(r)
-	// Longer than a command can be under way: on its way here, held, and in
-	// the link until that gives up, or as long as it waits at most for a
-	// retransmission.
-	p.patience = slowestPath + p.holdTime + p.linkGivesUp + 2*slowestLink + 500*ms
+	// Longer than a command can be under way: on its way here, to the primary and
+	// back as slowly as the link bears, held, and once more to the primary.
+	p.patience = slowestPath + p.holdTime + 3*(p.linkGivesUp+slowestLink) + 500*ms
 	return p
 }
 
@@ -208,9 +207,27 @@ func (p *plan) drawClocks(r *rand.Rand) {
 	p.arbiterRate = one()
 }
 
+// recipes are faults that make more trouble together than each alone.
+var recipes = [...][]faultKind{
+	{faultIsolate, faultCutArbiter, faultArbiterDown},
+	{faultFlap, faultReset, faultCutLink, faultCutArbiter},
+	{faultPause, faultComa, faultLoop, faultCutClient},
+	{faultPromote, faultPingPong, faultStalledHandover, faultStalledSleep, faultStall},
+	{faultCrash, faultStorm, faultPower, faultPromote},
+	{faultDeaf, faultCutArbiter, faultPromote, faultOneWay, faultArbiterDown},
+	{faultMaintenance, faultShutdown, faultReset, faultPause},
+	{faultDisk, faultIsolate, faultPingPong, faultPause},
+}
+
 // drawFaults decides which faults there are: a few of them, so that each is also
 // met alone and in pairs.
 func (p *plan) drawFaults(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		for _, k := range recipes[r.IntN(len(recipes))] {
+			p.faults[k] = 1 + r.IntN(4)
+		}
+		return
+	}
 	for range 1 + r.IntN(8) {
 		p.faults[r.IntN(int(faultKinds))] = 1 + r.IntN(4)
 	}

@@ -49,7 +49,7 @@ func (u *unit) route(r ha.Route) {
 	if r.Kind == ha.RouteServe {
 		u.drains = nil // a handover was given up
 	}
-	if r.Kind != ha.RouteHold && !mutantDrainForgets {
+	if r.Kind != ha.RouteHold {
 		u.serveOn()
 	}
 	if u.way.Kind != r.Kind || u.way.Primary != r.Primary {
@@ -80,7 +80,7 @@ func (u *unit) nudge() {
 		return
 	}
 	u.moving = true
-	u.c.soon(u.move)
+	u.c.late(400*ms, u.move)
 }
 
 // rest is the end of a move.
@@ -176,7 +176,11 @@ func (u *unit) begin(want ha.Route) {
 		u.rest()
 	}
 	if u.told < want.Since && !mutantFloorUntold {
-		u.rest() // what the arbiter says wakes the mover
+		w.arbiter.call(u.c, arbiterPatience, func() func() {
+			s := w.arbiter.state()
+			return func() { u.c.judge(s) }
+		}, func() {})
+		later()
 		return
 	}
 	if u.outOfDate() {

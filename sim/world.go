@@ -66,13 +66,14 @@ type World struct {
 	oracle      oracle
 	nemesis     nemesis
 
-	lives  uint64 // of processes, so far
-	serial uint64 // of sessions, pairs of streams and brains
-	values uint32 // written so far; each is different
-	healed bool
-	buried *controller // does not start any more
-	counts Counts
-	broken *Violation
+	lives   uint64 // of processes, so far
+	serial  uint64 // of sessions, pairs of streams and brains
+	values  uint32 // written so far; each is different
+	fencing int    // fences under way
+	healed  bool
+	buried  *controller // does not start any more
+	counts  Counts
+	broken  *Violation
 }
 
 // Run lives the life of a seed.
