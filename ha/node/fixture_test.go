@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -48,18 +49,21 @@ type pair struct {
 	keyed    *keyedDisk // in place of disk and fence; may be nil
 	manual   bool       // nothing is taken over without an operator
 	// wrap puts something between a controller and its stable storage.
-	wrap      func(ha.NodeID, States) States
-	arbiter   *arbitertest.Cluster
-	authority *identity.Authority
-	disk      *sharedDisk
-	paths     map[ha.NodeID]*diskPath // where a controller reaches the disk; may be nil
-	dir       string
-	addresses map[ha.NodeID]string
-	nodes     map[ha.NodeID]*testNode
+	wrap       func(ha.NodeID, States) States
+	arbiter    *arbitertest.Cluster
+	authority  *identity.Authority
+	disk       *sharedDisk
+	paths      map[ha.NodeID]*diskPath // where a controller reaches the disk; may be nil
+	dir        string
+	addresses  map[ha.NodeID]string
+	nodes      map[ha.NodeID]*testNode
+	unopenable atomic.Int64 // the controller that cannot open the disk
 	// disconnect stands for the iSCSI target of a controller, whose sessions
 	// are to be closed.
 	disconnect atomic.Pointer[func(ha.NodeID)]
 }
+
+var errNoPath = errors.New("the path to the disk is gone")
 
 // testNode is one controller of a pair.
 type testNode struct {
@@ -184,7 +188,12 @@ func (p *pair) start(id ha.NodeID) {
 		Units: []UnitConfig{{
 			Name: unitName, Home: id == 1, Failback: p.failback, Fence: fence, Describe: "a disk",
 			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
-			Open:  func() (block.Device, error) { return p.open(id), nil },
+			Open: func() (block.Device, error) {
+				if ha.NodeID(p.unopenable.Load()) == id {
+					return nil, errNoPath
+				}
+				return p.open(id), nil
+			},
 			New: func(h Hooks) (*lun.LogicalUnit, error) {
 				return lun.New(lun.Config{Name: unitName, Identity: scsi.Identify(clusterName, "t", 0), Pool: pool, Commit: h.Commit, HandOver: h.HandOver, Stable: true})
 			},

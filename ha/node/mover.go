@@ -28,6 +28,9 @@ type mover struct {
 
 	taken *atomic.Bool // the key was, since the backend was opened last; may be nil
 	rest  time.Time    // no data is moved here before
+	// unopened is since when the backend could not be opened in vain; zero when it
+	// could, or was not to be.
+	unopened time.Time
 
 	refused complaint
 }
@@ -110,6 +113,9 @@ func (m *mover) move(ctx context.Context) {
 	}
 	if want.Kind != ha.RouteForward || want.Primary != m.at || len(quiet) > 0 {
 		m.closeLocal()
+	}
+	if want.Kind != ha.RouteServe {
+		m.unopened = time.Time{}
 	}
 	for _, done := range quiet {
 		close(done)
@@ -203,9 +209,10 @@ func (m *mover) start(ctx context.Context, want ha.Route) bool {
 	}
 	device, err := m.openDisk()
 	if err != nil {
-		u.node.log.Error("the backend cannot be opened; this controller is primary and cannot serve", "lun", u.cfg.Name, "error", err)
+		m.cannotOpen(err)
 		return false
 	}
+	m.unopened = time.Time{}
 	if u.forced.Swap(false) {
 		u.takeKeys()
 	}
