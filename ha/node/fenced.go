@@ -40,7 +40,7 @@ func (m *mover) letGo(ctx context.Context) {
 	}
 	u := m.unit
 	m.taken = nil
-	u.setWay(ha.Route{LUN: u.cfg.Name}, nil)
+	m.open(ha.Route{LUN: u.cfg.Name}, nil)
 	if m.device != nil {
 		u.barred.Store(m.since)
 		m.stop(ctx)

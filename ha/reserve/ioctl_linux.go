@@ -64,11 +64,13 @@ var errInUse = errors.New("the device is in use by another process of this machi
 // on this machine has it open through package block, not even a process that was
 // killed and whose last write has not returned; then it shares it.
 func lockAlone(file *os.File) error {
-	switch err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return errInUse
-	case err != nil:
-		return err
+	for _, how := range []int{unix.LOCK_EX, unix.LOCK_SH} {
+		switch err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB); {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return errInUse
+		case err != nil:
+			return fmt.Errorf("lock: %w", err)
+		}
 	}
-	return unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	return nil
 }
