@@ -46,7 +46,7 @@ func prepareStartStop(b *brain, t *Task) bool {
 	case loej && !b.unit.config.Removable:
 		t.check(scsi.InvalidCDBBit(4, loejBit))
 		return false
-	case loej && len(d.Prevent) > 0:
+	case loej && b.removalPrevented(d):
 		t.check(scsi.Illegal(scsi.MediumRemovalPrevented))
 		return false
 	case loej:
@@ -67,7 +67,7 @@ func startStop(b *brain, t *Task) {
 		return
 	}
 	b.changeState(t, func(b *brain, p *persistent) (effects, error) {
-		if len(p.durable.Prevent) > 0 {
+		if b.removalPrevented(&p.durable) {
 			return effects{}, scsi.Illegal(scsi.MediumRemovalPrevented)
 		}
 		p.durable.Ejected = !start
@@ -97,6 +97,12 @@ func preventAllow(b *brain, t *Task) {
 		d.Prevent = others
 		return effects{}, nil
 	})
+}
+
+// removalPrevented reports whether a nexus that is there prevents medium
+// removal: one that is lost does no longer, before that is stored.
+func (b *brain) removalPrevented(d *Durable) bool {
+	return slices.ContainsFunc(d.Prevent, func(n Nexus) bool { return b.nexuses[n] != nil })
 }
 
 // allowing is who prevents medium removal when n does no longer.
