@@ -6,7 +6,11 @@ MODULE  := github.com/tandem-san/tandem
 
 # The packages that decide and never wait have no goroutines, so the race
 # detector would only slow them down.
-PURE := ./ctlconf ./ha ./iscsi ./scsi
+PURE := ./ctlconf ./ha ./iscsi ./scsi ./sim ./cmd/tandem-sim
+
+# How many lives of a cluster are simulated, and from which seed on.
+SEEDS ?= 20000
+FIRST ?= 0
 
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10m
@@ -16,12 +20,12 @@ DURATION ?= 1h
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build test deps check unit e2e soak fuzz fuzz-short clean help
+.PHONY: build test deps check unit sim sim-nightly e2e soak fuzz fuzz-short clean help
 
 build: ## build bin/tandem, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tandem ./cmd/tandem
 
-test: deps build check unit e2e ## install what is missing, then build, check and test everything
+test: deps build check unit sim e2e ## install what is missing, then build, check and test everything
 
 deps: ## install the clients that the tests use, where they are missing
 	@scripts/install-test-deps
@@ -34,7 +38,13 @@ check: ## gofmt, vet (Linux and FreeBSD), staticcheck
 
 unit: ## the tests beside the code, with the race detector where goroutines are
 	$(GO) test $(PURE)
-	$(GO) test -race $$($(GO) list ./... | grep -vxE '$(MODULE)/(ctlconf|ha|iscsi|scsi|e2e|e2e/nemesis)')
+	$(GO) test -race $$($(GO) list ./... | grep -vxE '$(MODULE)/(ctlconf|ha|iscsi|scsi|sim|cmd/tandem-sim|e2e|e2e/nemesis)')
+
+sim: ## SEEDS simulated lives of clusters, from FIRST on
+	$(GO) test ./sim -count=1 -timeout 15m -run TestEveryPromise -seeds $(SEEDS) -first $(FIRST)
+
+sim-nightly: ## a million lives; when stopped, go on with FIRST=n as it says
+	$(GO) test ./sim -count=1 -timeout 0 -run TestEveryPromise -seeds 1000000 -first $(FIRST) -progress 30s -v
 
 e2e: ## real processes and real clients
 	$(GO) test ./e2e ./e2e/nemesis -p 1 -count=1 -timeout 12m

@@ -130,7 +130,7 @@ func (c *controller) start() {
 		panic("sim: " + err.Error())
 	}
 	c.core = core
-	w.tell(c.id, "starts, life %d", c.life)
+	w.strikes(c.id, "starts, life %d", c.life)
 	c.post(ha.Tick{})
 	c.timer(w.between(0, w.plan.tick), c.tick)
 	w.arbiter.watchers[c.id].renew(c)
@@ -145,7 +145,7 @@ func (c *controller) crash(dark bool, why string) {
 		return
 	}
 	w := c.w
-	w.tell(c.id, "crashes: %s", why)
+	w.strikes(c.id, "crashes: %s", why)
 	w.counts.Crashes++
 	for _, u := range c.units[:w.plan.units] {
 		u.right = 0
@@ -174,7 +174,7 @@ func (c *controller) pause(d time.Duration) {
 	if c.life == 0 || c.paused {
 		return
 	}
-	c.w.tell(c.id, "is paused for %v", d)
+	c.w.strikes(c.id, "is paused for %v", d)
 	c.w.counts.Pauses++
 	c.paused = true
 	life := c.life
@@ -189,7 +189,7 @@ func (c *controller) resume() {
 	if !c.paused {
 		return
 	}
-	c.w.tell(c.id, "goes on")
+	c.w.strikes(c.id, "goes on")
 	c.paused = false
 	missed := c.missed
 	c.missed = nil

@@ -13,7 +13,7 @@ const healLimit = 25 * time.Second
 // heal repairs everything.
 func (w *World) heal() {
 	w.healed = true
-	w.tell(0, "all is repaired")
+	w.strikes(0, "all is repaired")
 	for _, r := range w.nemesis.repairs {
 		r.now()
 	}
@@ -103,7 +103,7 @@ func (w *World) trial() {
 	case 4:
 		w.nemesis.cut("link", forever, c, other, true)
 	case 5:
-		w.tell(0, "the arbiter is down, for good")
+		w.strikes(0, "the arbiter is down, for good")
 		w.arbiter.down++
 	case 6:
 		w.nemesis.cutArbiter(c, forever)

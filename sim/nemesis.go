@@ -170,7 +170,7 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 		n.cut("one way of the link", d, c, other, false)
 	case faultReset:
 		if e := w.net.ends[c.id][other.id]; e.pair != 0 {
-			w.tell(c.id, "link to %d is reset", other.id)
+			w.strikes(c.id, "link to %d is reset", other.id)
 			c.do(func() { e.breakDown("reset") })
 		}
 	case faultStall:
@@ -178,23 +178,23 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 	case faultCutArbiter:
 		n.cutArbiter(c, d)
 	case faultArbiterDown:
-		w.tell(0, "the arbiter is down for %v", d)
+		w.strikes(0, "the arbiter is down for %v", d)
 		w.arbiter.down++
 		n.lasting(d, func() {
 			if w.arbiter.down--; w.arbiter.down == 0 {
-				w.tell(0, "the arbiter is up")
+				w.strikes(0, "the arbiter is up")
 				w.arbiter.back()
 			}
 		})
 	case faultIsolate:
 		n.isolate(c, d)
 	case faultDisk:
-		w.tell(c.id, "its disk path is stuck for %v", d)
+		w.strikes(c.id, "its disk path is stuck for %v", d)
 		w.disk.stuck[c.id] = w.now + d
 	case faultCutClient:
 		n.cutClient(w.rnd.IntN(w.plan.clients), c, d)
 	case faultLoop:
-		w.tell(c.id, "its loop is late by %v", d/4)
+		w.strikes(c.id, "its loop is late by %v", d/4)
 		c.stuckTil = w.now + d/4
 	case faultPromote:
 		n.promote(c)
@@ -231,7 +231,7 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 		n.stallStream(c, other, dataStream, w.between(time.Second, 3*time.Second))
 		w.after(w.between(0, 300*ms), func() { c.stuckTil = w.now + w.between(500*ms, time.Second) })
 	case faultDeaf:
-		w.tell(c.id, "hears nothing of the arbiter for %v", d)
+		w.strikes(c.id, "hears nothing of the arbiter for %v", d)
 		w.net.arbiterDeaf[c.id]++
 		n.lasting(d, func() {
 			if w.net.arbiterDeaf[c.id]--; c.life != 0 {
@@ -246,7 +246,7 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 // acknowledged there.
 func (n *nemesis) cut(what string, d time.Duration, a, b *controller, both bool) {
 	w := n.w
-	w.tell(a.id, "%s to %d is cut for %v", what, b.id, d)
+	w.strikes(a.id, "%s to %d is cut for %v", what, b.id, d)
 	w.counts.Cuts++
 	to, from := w.net.ends[a.id][b.id], w.net.ends[b.id][a.id]
 	n.cutEnd(to, d)
@@ -279,7 +279,7 @@ func (n *nemesis) stall(a, b *controller, d time.Duration) {
 
 func (n *nemesis) stallStream(a, b *controller, s int, d time.Duration) {
 	e := n.w.net.ends[a.id][b.id]
-	n.w.tell(a.id, "stream %d to %d stalls for %v", s, b.id, d)
+	n.w.strikes(a.id, "stream %d to %d stalls for %v", s, b.id, d)
 	e.stalls[s]++
 	n.lasting(d, func() {
 		if e.stalls[s]--; e.stalls[s] == 0 {
@@ -290,7 +290,7 @@ func (n *nemesis) stallStream(a, b *controller, s int, d time.Duration) {
 
 func (n *nemesis) cutArbiter(c *controller, d time.Duration) {
 	w := n.w
-	w.tell(c.id, "cannot reach the arbiter for %v", d)
+	w.strikes(c.id, "cannot reach the arbiter for %v", d)
 	w.net.arbiterCuts[c.id]++
 	n.lasting(d, func() {
 		if w.net.arbiterCuts[c.id]--; w.net.arbiterCuts[c.id] == 0 && c.life != 0 {
@@ -301,14 +301,14 @@ func (n *nemesis) cutArbiter(c *controller, d time.Duration) {
 
 func (n *nemesis) cutClient(client int, c *controller, d time.Duration) {
 	w := n.w
-	w.tell(0, "client %d cannot reach %d for %v", client, c.id, d)
+	w.strikes(0, "client %d cannot reach %d for %v", client, c.id, d)
 	w.net.clientCuts[client][c.id]++
 	n.lasting(d, func() { w.net.clientCuts[client][c.id]-- })
 }
 
 // isolate pulls every cable of a controller.
 func (n *nemesis) isolate(c *controller, d time.Duration) {
-	n.w.tell(c.id, "is isolated for %v", d)
+	n.w.strikes(c.id, "is isolated for %v", d)
 	for _, o := range n.w.controllers[1:] {
 		if o != c {
 			n.cutEnd(n.w.net.ends[c.id][o.id], d)
@@ -326,7 +326,7 @@ func (n *nemesis) isolate(c *controller, d time.Duration) {
 func (n *nemesis) promote(c *controller) {
 	w := n.w
 	u := w.rnd.IntN(w.plan.units)
-	w.tell(c.id, "%s: promote", w.names[u])
+	w.strikes(c.id, "%s: promote", w.names[u])
 	for i := range 3 {
 		w.after(time.Duration(i)*300*ms, func() {
 			c.do(func() {
@@ -341,7 +341,7 @@ func (n *nemesis) promote(c *controller) {
 // maintain has a controller drained for a while, as another one is told.
 func (n *nemesis) maintain(c, by *controller, d time.Duration) {
 	w := n.w
-	w.tell(c.id, "is drained for %v", d)
+	w.strikes(c.id, "is drained for %v", d)
 	by.do(func() { by.post(ha.Maintenance{Node: c.id, On: true}) })
 	n.lasting(d, func() { c.do(func() { c.post(ha.Maintenance{Node: c.id}) }) })
 }
@@ -352,7 +352,7 @@ func (n *nemesis) shutdown(c *controller) {
 	if c.life == 0 || c.leaving {
 		return
 	}
-	w.tell(c.id, "is shut down")
+	w.strikes(c.id, "is shut down")
 	life, since := c.life, w.now
 	c.leaving = true
 	c.do(func() { c.post(ha.Shutdown{}) })
@@ -413,7 +413,7 @@ func (w *World) operate() {
 			p.crash(true, "switched off by the operator")
 			p.restart(w.between(300*ms, 6*time.Second))
 			c := w.controllers[1+w.rnd.IntN(w.plan.nodes)]
-			w.tell(c.id, "%s: promote by force", w.names[i])
+			w.strikes(c.id, "%s: promote by force", w.names[i])
 			c.do(func() { c.post(ha.Promote{LUN: w.names[i], Force: true}) })
 		}
 	}

@@ -240,10 +240,15 @@ func (p *plan) String() string {
 			f = append(f, fmt.Sprintf("%v:%d", faultKind(k), n))
 		}
 	}
-	return fmt.Sprintf("%d controllers, %d units of %d blocks, %d clients; fence %v fails %.1f slow %.1f; mode %d, home %v, fail-back %v, datagrams %v, held %d\n"+
-		"clocks %v, arbiter %v; tick %v, grace %v, stall %v, hold %v, link gives up %v, patience %v, latency %v\n"+
-		"retransmits %v, sluggish %v, arbiter slow %v loses %v, stuck writes %v, slow opens %v; faults every %v for %v, aftershock %v, spite %v, datagrams lost %v late %v: %s",
-		p.nodes, p.units, p.blocks, p.clients, p.fence, p.fenceFails, p.fenceSlow, p.mode, p.home[:p.units], p.failback, p.datagrams, p.maxHeld,
-		p.rates[1:p.nodes+1], p.arbiterRate, p.tick, p.startGrace, p.stall, p.holdTime, p.linkGivesUp, p.patience, p.latency,
-		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.every, p.active, p.aftershock, p.spite, p.loss, p.late, strings.Join(f, " "))
+	what := [...]string{"0, standby", "1, secondaries move data with tickets", "2, commands are forwarded"}[p.mode]
+	return fmt.Sprintf("%d controllers in mode %s; %d logical units of %d blocks, at home at %v, fail-back after %v; %d clients, SET TARGET PORT GROUPS %v\n"+
+		"fence: %v, fails %.1f, slow %.1f; clocks in millionths of true time: %v, arbiter %v\n"+
+		"start grace %v, stall %v, held for %v at most (%d commands), link gives up after %v, clients after %v; network %v, loop every %v\n"+
+		"chances: retransmission %v, late goroutine %v, slow arbiter %v, lost answer %v, slow write %v, slow opening %v; messages of cores as datagrams %v (lost %v, late %v)\n"+
+		"faults every %v for %v, aftershocks %v, at bad moments %v: %s",
+		p.nodes, what, p.units, p.blocks, p.home[:p.units], span(p.failback), p.clients, p.moves,
+		p.fence, p.fenceFails, p.fenceSlow, p.rates[1:p.nodes+1], p.arbiterRate,
+		span(p.startGrace), span(p.stall), span(p.holdTime), p.maxHeld, span(p.linkGivesUp), span(p.patience), p.latency.Round(us), p.tick,
+		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.datagrams, p.loss, p.late,
+		span(p.every), span(p.active), p.aftershock, p.spite, strings.Join(f, " "))
 }

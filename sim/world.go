@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Story, when not nil, gets a line for everything that happens.
 	Story io.Writer
+	// From leaves out of the story what happened before, in simulated time.
+	From time.Duration
 }
 
 // Violation is a promise that was broken.
@@ -50,12 +52,13 @@ const maxEvents = 3_000_000
 
 // World is a cluster and everything around it.
 type World struct {
-	seed  uint64
-	plan  plan
-	rnd   *rand.Rand
-	now   time.Duration
-	queue eventQueue
-	story io.Writer
+	seed     uint64
+	plan     plan
+	rnd      *rand.Rand
+	now      time.Duration
+	queue    eventQueue
+	story    io.Writer
+	tellFrom time.Duration
 
 	controllers []*controller // by id, from 1
 	names       [maxUnits]string
@@ -84,7 +87,7 @@ func Run(seed uint64, o Options) Report {
 }
 
 func newWorld(seed uint64, p plan, o Options) *World {
-	w := &World{seed: seed, plan: p, rnd: rand.New(rand.NewPCG(seed, 2)), story: o.Story}
+	w := &World{seed: seed, plan: p, rnd: rand.New(rand.NewPCG(seed, 2)), story: o.Story, tellFrom: o.From}
 	w.controllers = make([]*controller, p.nodes+1)
 	for i := range w.names {
 		w.names[i] = fmt.Sprintf("lun%d", i)
@@ -106,9 +109,7 @@ func newWorld(seed uint64, p plan, o Options) *World {
 // live runs the life: start, faults, repair, the wait for all to be well, and a
 // last fault that stays.
 func (w *World) live() {
-	if w.story != nil {
-		fmt.Fprintf(w.story, "seed %d: %v\n", w.seed, &w.plan)
-	}
+	w.tellPlan()
 	for _, c := range w.controllers[1:] {
 		w.at(w.between(0, 100*ms), c.start)
 	}
@@ -127,17 +128,7 @@ func (w *World) live() {
 	if w.broken == nil {
 		w.oracle.judge()
 	}
-	if w.story != nil {
-		w.tell(0, "the end")
-		for _, c := range w.controllers[1:] {
-			if c.life != 0 {
-				fmt.Fprintln(w.story, c.core)
-			}
-		}
-		if w.broken != nil {
-			fmt.Fprintln(w.story, w.broken)
-		}
-	}
+	w.tellEnd()
 }
 
 // run lets time pass.
@@ -185,21 +176,6 @@ func (w *World) next() uint64 {
 	w.serial++
 	return w.serial
 }
-
-// tell adds a line to the story. Callers ask telling first where the arguments
-// cost something.
-func (w *World) tell(id ha.NodeID, format string, args ...any) {
-	if w.story == nil {
-		return
-	}
-	who := "-"
-	if id != 0 {
-		who = fmt.Sprint(id)
-	}
-	fmt.Fprintf(w.story, "%12v  %s  %s\n", w.now, who, fmt.Sprintf(format, args...))
-}
-
-func (w *World) telling() bool { return w.story != nil }
 
 // violated ends the life. The first violation counts.
 func (w *World) violated(rule, format string, args ...any) {
