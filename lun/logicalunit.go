@@ -84,6 +84,7 @@ type brain struct {
 
 	nexuses   map[Nexus]*nexus
 	lastNexus uint32
+	losses    losses
 	state     persistent
 
 	work, changeWork chan *Task
@@ -220,7 +221,9 @@ func (u *LogicalUnit) Deactivate() State {
 
 	u.changes.Lock()
 	u.mu.Lock()
-	s := b.export(&b.state)
+	last := b.state.clone()
+	b.forgetLost(&last)
+	s := b.export(&last)
 	u.brain = nil
 	close(b.work)
 	close(b.changeWork)

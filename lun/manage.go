@@ -34,6 +34,7 @@ func (u *LogicalUnit) Manage(ctx context.Context, f Management) scsi.FunctionRes
 		reset = true
 	case scsi.ITNexusReset:
 		b.abortTasks(w, func(t *Task) bool { return t.state.nexus == n }, false)
+		b.lost(f.Nexus)
 		if n != nil {
 			n.attention(scsi.ITNexusLossOccurred)
 		}
@@ -170,5 +171,6 @@ func (u *LogicalUnit) PortLost(port uint16) {
 
 func (b *brain) loseNexus(n *nexus) {
 	delete(b.nexuses, n.name)
+	b.lost(n.name)
 	b.abortTasks(nil, func(t *Task) bool { return t.state.nexus == n }, false)
 }

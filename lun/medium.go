@@ -99,10 +99,9 @@ func preventAllow(b *brain, t *Task) {
 	})
 }
 
-// removalPrevented reports whether a nexus that is there prevents medium
-// removal: one that is lost does no longer, before that is stored.
+// removalPrevented reports whether a nexus prevents medium removal.
 func (b *brain) removalPrevented(d *Durable) bool {
-	return slices.ContainsFunc(d.Prevent, func(n Nexus) bool { return b.nexuses[n] != nil })
+	return slices.ContainsFunc(d.Prevent, func(n Nexus) bool { return !b.losses.has(n) })
 }
 
 // allowing is who prevents medium removal when n does no longer.

@@ -228,6 +228,7 @@ func (u *LogicalUnit) change(compute func(*brain, *persistent) (effects, error))
 		return ErrNotActive
 	}
 	next := b.state.clone()
+	settled := b.forgetLost(&next)
 	e, err := compute(b, &next)
 	if err == nil && u.config.Commit != nil {
 		s := b.export(&next)
@@ -238,6 +239,7 @@ func (u *LogicalUnit) change(compute func(*brain, *persistent) (effects, error))
 	}
 	if err == nil {
 		b.install(next, e)
+		b.losses.settle(settled)
 	}
 	waiting := e.waiter != nil && e.waiter.left > 0
 	b.run()
@@ -361,30 +363,18 @@ func (u *LogicalUnit) resetState() {
 	}
 }
 
-// has reports whether there is something that ends with the nexus: a
-// reservation made with RESERVE, or medium removal that it prevents.
-func (p *persistent) has(n Nexus) bool {
-	r := p.reservations.reserve
-	return r != nil && *r == n || slices.Contains(p.durable.Prevent, n)
-}
-
-// dropReserve ends what ends with a nexus.
+// dropReserve stores the end of what ends with a nexus.
 func (u *LogicalUnit) dropReserve(name Nexus) {
 	u.mu.Lock()
-	b := u.brain
-	mine := b != nil && b.state.has(name)
+	pending := u.brain != nil && u.brain.losses.has(name)
 	u.mu.Unlock()
-	if !mine {
+	if !pending {
 		return
 	}
-	err := u.change(func(_ *brain, p *persistent) (effects, error) {
-		if !p.has(name) {
+	err := u.change(func(b *brain, _ *persistent) (effects, error) {
+		if !b.losses.has(name) { // another change has stored it
 			return effects{}, errUnchanged
 		}
-		if r := p.reservations.reserve; r != nil && *r == name {
-			p.reservations.reserve = nil
-		}
-		p.durable.Prevent = p.durable.allowing(name)
 		return effects{}, nil
 	})
 	if err != nil {

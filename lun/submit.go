@@ -288,7 +288,7 @@ func (b *brain) gate(t *Task) bool {
 // command.
 func (b *brain) conflicts(n *nexus, c *scsi.Command, cdb scsi.CDB) bool {
 	r := &b.state.reservations
-	if r.reserve != nil && *r.reserve != n.name && !c.WithReserve {
+	if r.reserve != nil && *r.reserve != n.name && !c.WithReserve && !b.losses.has(*r.reserve) {
 		return true
 	}
 	return r.held && !n.holder && c.Conflicts(cdb, r.kind, n.registered)
