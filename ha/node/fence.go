@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tandem-san/tandem/block"
@@ -91,8 +92,9 @@ func runFence(ctx context.Context, words []string) error {
 	return fmt.Errorf("fence command %s: %w: %s", words[0], err, bytes.TrimSpace(out))
 }
 
-// fence carries out the action and tells the core what came of it.
-func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence) {
+// fence carries out the action, by run unless none is needed, and tells the core
+// what came of it.
+func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence, run func() error) {
 	if a.Kept && n.spares(ctx, u, a) {
 		n.log.Info("no fence is needed: the controller writes nothing", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node)
 		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
@@ -103,12 +105,37 @@ func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence) {
 		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
 		return
 	}
-	err := errStale
-	if n.awake.holds() { // or it might be the new primary that is fenced
-		err = u.cfg.Fence.run(ctx, a.Node)
-	}
-	if err != nil {
-		n.log.Error("fencing failed", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node, "error", err)
-	}
+	err := run()
 	n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: err == nil})
+}
+
+// fenceRun is what a run of a fence does, apart from the logical unit.
+type fenceRun struct {
+	pidFile, command string
+	node             ha.NodeID
+}
+
+// fenceOf is the fence that an action asks for. Logical units that are to be
+// fenced by the same means, in one step, share one run: a power switch is used
+// once for a thousand. It begins after all of them asked.
+func (n *Node) fenceOf(ctx context.Context, u *Unit, a ha.Fence) (run func() error) {
+	f := u.cfg.Fence
+	run = func() error {
+		err := errStale
+		if n.awake.holds() { // or it might be the new primary that is fenced
+			err = f.run(ctx, a.Node)
+		}
+		if err != nil {
+			n.log.Error("fencing failed", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node, "error", err)
+		}
+		return err
+	}
+	if f.Disk != nil {
+		return run // each has a disk of its own
+	}
+	key := fenceRun{f.PIDFile, f.Command, a.Node}
+	if n.fences[key] == nil {
+		n.fences[key] = sync.OnceValue(run)
+	}
+	return n.fences[key]
 }

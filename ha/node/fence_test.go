@@ -32,7 +32,8 @@ func TestAControllerThatWasStoppedFencesNobody(t *testing.T) {
 	p.startBoth()
 	n := p.nodes[2]
 	p.must(n.ask(func() { n.awake.until.Store(0); n.awake.asleep = true }))
-	n.fence(t.Context(), p.unit(2), ha.Fence{LUN: unitName, Epoch: 2, Node: 1})
+	a := ha.Fence{LUN: unitName, Epoch: 2, Node: 1}
+	n.fence(t.Context(), p.unit(2), a, n.fenceOf(t.Context(), p.unit(2), a))
 	if !p.keyed.has(1) {
 		t.Error("the primary was fenced")
 	}

@@ -82,6 +82,7 @@ func (n *Node) step(ctx context.Context, events ...ha.Event) {
 	}
 	actions := n.core.Step(n.clock.now(), events...)
 	n.say(actions)
+	n.fences = map[fenceRun]func() error{}
 	for _, a := range actions {
 		n.carryOut(ctx, a)
 	}
@@ -105,7 +106,8 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 	case ha.Fence:
 		u := n.named[a.LUN]
 		u.admission.forbid(a.Epoch)
-		n.works.Go(func() { n.fence(ctx, u, a) })
+		run := n.fenceOf(ctx, u, a)
+		n.works.Go(func() { n.fence(ctx, u, a, run) })
 	case ha.Lapse:
 		u := n.named[a.LUN]
 		u.admission.forbid(a.Epoch)
@@ -120,7 +122,6 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		u.admission.routed(n.core.Grant(a.LUN), a)
 		u.route(a)
 	case ha.Disconnect:
-		n.log.Error("no service for too long: closing the sessions", "lun", a.LUN)
 		n.works.Go(func() { n.disconnect(ctx, a.LUN) })
 	case ha.Note:
 		if a.Alarm {

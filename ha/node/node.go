@@ -104,6 +104,9 @@ type Node struct {
 	notes noteBook
 	awake vigil
 	works sync.WaitGroup
+
+	// fences are the runs of the present step; the loop's.
+	fences map[fenceRun]func() error
 }
 
 // New checks the configuration and opens the link's socket. Run does the rest.

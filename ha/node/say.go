@@ -32,6 +32,8 @@ func (n *Node) say(actions []ha.Action) {
 		case ha.Route:
 			l, name = line{text: "route", route: a}, a.LUN
 			l.route.LUN = ""
+		case ha.Disconnect:
+			l, name = line{text: "no service for too long: closing the sessions", alarm: true}, a.LUN
 		default:
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +146,37 @@ func TestAStateThatIsAwaitedOvertakesThoseThatNobodyWaitsFor(t *testing.T) {
 		}
 		if u.replica.whenSaved() != nil {
 			t.Errorf("%s still counts as not saved", u.cfg.Name)
+		}
+	}
+}
+
+func TestLogicalUnitsThatAreFencedInOneStepShareOneRun(t *testing.T) {
+	n, _ := bareNode(100, nil, nil)
+	n.awake.init(clock{time.Now()}, time.Hour)
+	ran := filepath.Join(t.TempDir(), "ran")
+	for i, u := range n.units {
+		u.cfg.Fence.Command = "dd if=/dev/zero bs=1 count=1 oflag=append conv=notrunc of=" + ran
+		if i == 0 {
+			u.cfg.Fence.Command += "-first"
+		}
+	}
+	for range 2 { // steps
+		n.fences = map[fenceRun]func() error{}
+		for _, u := range n.units {
+			a := ha.Fence{LUN: u.cfg.Name, Epoch: 1, Node: 2}
+			run := n.fenceOf(t.Context(), u, a)
+			n.works.Go(func() { n.fence(t.Context(), u, a, run) })
+		}
+		for range n.units {
+			if e, ok := (<-n.events).(ha.Fenced); !ok || !e.OK {
+				t.Errorf("%+v", e)
+			}
+		}
+		n.works.Wait()
+	}
+	for _, name := range []string{ran, ran + "-first"} {
+		if b, err := os.ReadFile(name); err != nil || len(b) != 2 {
+			t.Errorf("%s: the fence ran %d times in two steps, %v", name, len(b), err)
 		}
 	}
 }
