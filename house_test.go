@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"demo", "sim"},
 	{"controller"},
 	{"ha/node", "iscsi/target", "iscsi/initiator/multipath", "provision"},
-	{"ha/forward", "ha/arbiter/arbitertest", "lun/statefile"},
+	{"ha/forward", "ha/arbiter/arbitertest", "lun/statefile", "lun/copymanager"},
 	{"ha/arbiter/etcd", "ha/arbiter/manual", "ha/link", "ha/reserve", "lun", "iscsi/initiator"},
 	{"ha/arbiter", "iscsi"},
 	{"api", "block", "ctlconf", "ha", "identity", "pidfile", "scsi", "workload"},
