@@ -47,6 +47,9 @@ func Start(t testing.TB, names ...string) *Cluster {
 	c.TLS = issue(t, c.Name, c.dir, names)
 	for _, n := range names {
 		c.addrs[n] = FreeAddr(t)
+		if err := os.WriteFile(c.Config(n).FirstStart, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() { c.Stop(slices.Collect(maps.Keys(c.members))...) })
 	for _, n := range names {
@@ -89,12 +92,13 @@ func issue(t testing.TB, cluster, dir string, names []string) map[string]etcd.Cr
 // Config is how a member is configured.
 func (c *Cluster) Config(name string) etcd.Config {
 	return etcd.Config{
-		Cluster: c.Name,
-		Self:    name,
-		DataDir: filepath.Join(c.dir, name),
-		Members: maps.Clone(c.addrs),
-		TLS:     c.TLS[name],
-		Log:     slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Cluster:    c.Name,
+		Self:       name,
+		DataDir:    filepath.Join(c.dir, name),
+		FirstStart: filepath.Join(c.dir, "first-start."+name),
+		Members:    maps.Clone(c.addrs),
+		TLS:        c.TLS[name],
+		Log:        slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }
 

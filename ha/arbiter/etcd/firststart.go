@@ -21,13 +21,10 @@ func (cfg *Config) mayStart(d *dataDir) (joins bool, err error) {
 		return fmt.Errorf("arbiter member %s, data directory %s: %w: %s. Restore it, or let the others take the member in anew: start it once with --replace",
 			cfg.Self, d.path, ErrDataLost, what)
 	}
-	first := false
-	if cfg.FirstStart != "" {
-		if _, err := os.Stat(cfg.FirstStart); err == nil {
-			first = true
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return false, fmt.Errorf("arbiter member %s: %w", cfg.Self, err)
-		}
+	_, err = os.Stat(cfg.FirstStart)
+	first := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("arbiter member %s: %w", cfg.Self, err)
 	}
 	switch {
 	case d.hasData():
@@ -35,7 +32,7 @@ func (cfg *Config) mayStart(d *dataDir) (joins bool, err error) {
 		return true, nil
 	case d.owner.Started:
 		return false, lost("it had data")
-	case d.claimed || first || cfg.FirstStart == "":
+	case d.claimed || first:
 	default:
 		return false, fmt.Errorf("%w (for the first start of a cluster that 'tandem init' has not written, make the file %s)",
 			lost("it is empty, and nothing says that this is the first start of the cluster"), cfg.FirstStart)

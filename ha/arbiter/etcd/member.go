@@ -82,9 +82,8 @@ type Config struct {
 	// DataDir is created when missing. It is this member's memory: it must
 	// not be lost, copied or shared.
 	DataDir string
-	// FirstStart is the name of a file that allows this member to start without
-	// data, once: it is removed then. When empty, a directory without data always
-	// counts as that of a first start, unless another member knows better.
+	// FirstStart is the name of a file, outside of DataDir, that allows this member
+	// to start without data, once: it is removed then.
 	FirstStart string
 	// Listen is the address for peers, IP:port; the one in Members when empty.
 	Listen string
@@ -164,6 +163,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.DataDir == "" {
 		return errors.New("arbiter: no data directory given")
+	}
+	if cfg.FirstStart == "" {
+		return errors.New("arbiter: no file named that allows the first start")
 	}
 	if cfg.Log == nil {
 		return errors.New("arbiter: no logger given")
