@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/scsi"
 )
@@ -19,7 +20,9 @@ type errand struct {
 	unit  *Unit
 	task  *lun.Task
 	upper lun.Transport
-	born  uint64    // how many nexuses had been lost when it came
+	born  uint64 // how many nexuses had been lost when it came
+	came  ha.Instant
+	epoch uint64    // of the newest grant that was known when it came
 	since time.Time // when it was first held; zero while it was not
 	next  *errand   // in the queue
 

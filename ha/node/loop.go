@@ -119,6 +119,7 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		u.right.set(a.Until)
 	case ha.Route:
 		u := n.named[a.LUN]
+		u.learn(n.core.Grant(a.LUN))
 		u.admission.routed(n.core.Grant(a.LUN), a)
 		u.route(a)
 	case ha.Disconnect:

@@ -79,6 +79,7 @@ type Unit struct {
 	forced atomic.Bool
 	lost   lostNexuses
 	known  knownNexuses
+	ranks  atomic.Pointer[ranks]
 }
 
 var _ lun.Unit = (*Unit)(nil)
@@ -97,6 +98,7 @@ func (u *Unit) Submit(t *lun.Task) {
 		e = &errand{unit: u}
 	}
 	e.task, e.upper, e.born, t.Transport = t, t.Transport, u.lost.now(), e
+	e.came, e.epoch = u.node.clock.now(), u.rank().epoch
 	u.dispatch(e)
 }
 
@@ -106,6 +108,8 @@ func (u *Unit) dispatch(e *errand) {
 	switch {
 	case !u.node.awake.holds():
 		u.hold(e)
+	case u.outdated(e):
+		e.notReady()
 	case w.Kind == ha.RouteServe && u.right.Valid():
 		e.follow(w.unit)
 	case w.Kind == ha.RouteForward:
