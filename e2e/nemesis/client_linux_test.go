@@ -23,8 +23,8 @@ import (
 // The work of the clients.
 const (
 	hosts      = 3 // client machines, each with its own sessions
-	workers    = 2 // of each
-	own        = 3 // blocks that a worker writes
+	workers    = 3 // of each
+	own        = 4 // blocks that a worker writes
 	blocks     = hosts * workers * own
 	maxRest    = 6 * time.Millisecond
 	maxWorries = 20 // violations that are kept in words
@@ -115,9 +115,9 @@ func (x *client) work(ctx context.Context, worker int, rnd *rand.Rand, stop <-ch
 		case <-time.After(time.Duration(rnd.Int64N(int64(maxRest)))):
 		}
 		switch n := rnd.IntN(100); {
-		case n < 50:
+		case n < 35:
 			x.write(ctx, first+rnd.IntN(own), buf)
-		case n < 75:
+		case n < 70:
 			x.read(ctx, x.disk, first+rnd.IntN(own), buf)
 		default:
 			x.read(ctx, x.disk, rnd.IntN(blocks), buf)
