@@ -33,6 +33,9 @@ type Device interface {
 	// Allocated reports whether the byte at off is backed by space, and how many
 	// bytes from off share that answer (at least 1, at most to the end of the device).
 	Allocated(off int64) (allocated bool, length int64, err error)
+	// Space tells what of the backend the device takes. A backend that does not
+	// know answers ErrNotSupported.
+	Space() (Space, error)
 	// Size is the capacity in bytes. It changes only through Resize.
 	Size() int64
 	// Resize changes the capacity. Bytes past a smaller size are lost; new
@@ -43,6 +46,13 @@ type Device interface {
 	// Close releases the backend after the calls under way have ended. It does
 	// not sync.
 	Close() error
+}
+
+// Space is what a device takes of its backend, in bytes.
+type Space struct {
+	Used, Available int64
+	// Shared: what is available is for others too.
+	Shared bool
 }
 
 // Attributes describes a backend to those who use it.

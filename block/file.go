@@ -206,6 +206,18 @@ func (f *File) Allocated(off int64) (bool, int64, error) {
 	return true, min(max(hole-off, 1), rest), nil
 }
 
+// Space implements Device. A block device does not know.
+func (f *File) Space() (Space, error) {
+	if err := f.enter(0, 0, false); err != nil {
+		return Space{}, err
+	}
+	defer f.gate.RUnlock()
+	if f.device {
+		return Space{}, ErrNotSupported
+	}
+	return fileSpace(f.file)
+}
+
 // Size implements Device.
 func (f *File) Size() int64 {
 	f.gate.RLock()

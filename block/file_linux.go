@@ -73,6 +73,20 @@ func sysfsInt(path string) int64 {
 	return n
 }
 
+// fileSpace tells how much space a regular file takes, and how much its file
+// system has left.
+func fileSpace(file *os.File) (Space, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return Space{}, fmt.Errorf("fstat: %w", err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(file.Fd()), &fs); err != nil {
+		return Space{}, fmt.Errorf("fstatfs: %w", err)
+	}
+	return Space{Used: st.Blocks * 512, Available: int64(fs.Bavail) * int64(fs.Bsize), Shared: true}, nil
+}
+
 // punchHole gives the space of a range back; it then reads as zeroes. On a
 // block device this is a discard that promises zeroes (BLKDISCARD promises
 // nothing about what is read later).

@@ -23,6 +23,8 @@ func limitsOf(_ *os.File, device bool) (limits, error) {
 	return limits{directAlignment: 4096, zeroUnit: 1}, nil
 }
 
+func fileSpace(*os.File) (Space, error) { return Space{}, ErrNotSupported }
+
 func punchHole(*os.File, int64, int64) error { return ErrNotSupported }
 
 func zeroRange(*os.File, bool, int64, int64) error { return ErrNotSupported }

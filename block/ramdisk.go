@@ -196,6 +196,26 @@ func (r *Ramdisk) has(index int64) bool {
 	return s.chunks[index] != nil
 }
 
+// Space implements Device.
+func (r *Ramdisk) Space() (Space, error) {
+	if err := r.enter(0, 0); err != nil {
+		return Space{}, err
+	}
+	defer r.gate.RUnlock()
+	used := int64(0)
+	for i := range r.stripes {
+		s := &r.stripes[i]
+		s.mu.RLock()
+		used += int64(len(s.chunks)) * ramChunk
+		s.mu.RUnlock()
+	}
+	room := max(r.room.Load(), 0)
+	if room < math.MaxInt64/ramChunk {
+		room *= ramChunk
+	}
+	return Space{Used: used, Available: min(room, max(r.size-used, 0))}, nil
+}
+
 // Size implements Device.
 func (r *Ramdisk) Size() int64 {
 	r.gate.RLock()

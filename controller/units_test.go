@@ -17,7 +17,7 @@ func TestEveryOptionReachesTheLogicalUnit(t *testing.T) {
 		option uuid 6ba7b810-9dad-11d1-80b4-00c04fd430c8 option scsiname iqn.2026-01.com.example:a,L,0x0
 		option pblocksize 16384 option pblockoffset 4096 option ublocksize 1M option ublockoffset 8192
 		option unmap_max_lba 11 option unmap_max_descr 12 option write_same_max_lba 13
-		option ident_info 0x616263 option text_ident_info text option temperature 41 option reftemperature 70 option removable on
+		option ident_info 0x616263 option text_ident_info text option temperature 41 option reftemperature 70 option removable on option used-threshold 1M option avail-threshold 2M
 		option readonly on option unmap off option provisioning_type resource option writecache off option rpm 7200 option formfactor 3 }`)
 	want := lun.Config{
 		Name: "a", Identity: scsi.Identity{NAA: "\x30\x00\x00\x00\x00\x00\x00\x01", Serial: "S1"}, DeviceID: "D1",
@@ -25,7 +25,7 @@ func TestEveryOptionReachesTheLogicalUnit(t *testing.T) {
 		SCSIName: "iqn.2026-01.com.example:a,L,0x0", Vendor: "V", Product: "P", Revision: "R",
 		BlockSize: 4096, PhysicalBlockSize: 16384, PhysicalBlockOffset: 4096, UnmapBlockSize: 1 << 20, UnmapBlockOffset: 8192,
 		MaxUnmap: 11, MaxUnmapDescriptors: 12, MaxWriteSame: 13,
-		IdentInfo: []byte("abc"), TextIdentInfo: "text", Temperature: 41, ReferenceTemperature: 70, Removable: true,
+		IdentInfo: []byte("abc"), TextIdentInfo: "text", Temperature: 41, ReferenceTemperature: 70, Removable: true, UsedThreshold: 1 << 20, AvailThreshold: 2 << 20,
 		ReadOnly: true, NoUnmap: true, Provisioning: scsi.ResourceProvisioned, NoWriteCache: true, RotationRate: 7200, FormFactor: 3,
 	}
 	if got := unitConfig(c, c.LUN("a")); !reflect.DeepEqual(got, want) {
@@ -101,6 +101,8 @@ func TestWhatPeersCompareTellsOfEveryFieldThatMustBeTheSame(t *testing.T) {
 		"ReadOnly":             {func(c *lun.Config) { c.ReadOnly = true }, "readonly on"},
 		"NoUnmap":              {func(c *lun.Config) { c.NoUnmap = true }, "unmap off"},
 		"Provisioning":         {func(c *lun.Config) { c.Provisioning = scsi.ProvisioningNotReported }, "provisioning_type unknown"},
+		"UsedThreshold":        {func(c *lun.Config) { c.UsedThreshold = 7 }, "used-threshold 7"},
+		"AvailThreshold":       {func(c *lun.Config) { c.AvailThreshold = 8 }, "avail-threshold 8"},
 		"NoWriteCache":         {func(c *lun.Config) { c.NoWriteCache = true }, "writecache off"},
 		"RotationRate":         {func(c *lun.Config) { c.RotationRate = 0 }, "rpm 0"},
 		"FormFactor":           {func(c *lun.Config) { c.FormFactor = 2 }, "formfactor 2"},

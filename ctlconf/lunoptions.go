@@ -57,6 +57,9 @@ type LUNOptions struct {
 	// Block Limits page; 0 leaves them to the logical unit.
 	UnmapMaxLBA, UnmapMaxDescriptors uint32
 	WriteSameMaxLBA                  uint64
+	// UsedThreshold and AvailThreshold are soft thresholds of thin provisioning
+	// in bytes; 0 for none.
+	UsedThreshold, AvailThreshold uint64
 	// Capacity is the most memory that a ramdisk takes, in bytes; 0 is its
 	// size. Unlike in CTL a ramdisk always keeps what is written to it.
 	Capacity uint64
@@ -91,9 +94,11 @@ func defaultLUNOptions() LUNOptions {
 type lunOption func(p *parser, o *LUNOptions, a arguments)
 
 var lunOptions = map[string]lunOption{
-	"capacity": func(p *parser, o *LUNOptions, a arguments) { o.Capacity = p.size(a, 0) },
-	"eui":      func(p *parser, o *LUNOptions, a arguments) { o.EUI = p.hexadecimal(a, 8, 12, 16) },
-	"failback": func(p *parser, o *LUNOptions, a arguments) { o.Failback = p.onOff(a) },
+	"avail-threshold": func(p *parser, o *LUNOptions, a arguments) { o.AvailThreshold = p.size(a, 0) },
+	"used-threshold":  func(p *parser, o *LUNOptions, a arguments) { o.UsedThreshold = p.size(a, 0) },
+	"capacity":        func(p *parser, o *LUNOptions, a arguments) { o.Capacity = p.size(a, 0) },
+	"eui":             func(p *parser, o *LUNOptions, a arguments) { o.EUI = p.hexadecimal(a, 8, 12, 16) },
+	"failback":        func(p *parser, o *LUNOptions, a arguments) { o.Failback = p.onOff(a) },
 	"failback_hold": func(p *parser, o *LUNOptions, a arguments) {
 		o.FailbackHold = p.duration(a, 0, MinFailbackHold, MaxFailbackHold)
 	},
@@ -161,12 +166,10 @@ var idleLUNOptions = map[string]idleOption{
 // refusedLUNOptions are options of CTL that promise something which is not
 // kept here; going on without would surprise.
 var refusedLUNOptions = map[string]string{
-	"avail-threshold":      "thin provisioning thresholds are not supported",
 	"file":                 "the file is named by path",
-	"insecure_tpc":         "EXTENDED COPY is not supported",
+	"insecure_tpc":         "a copy has the rights of the nexus that asks for it",
 	"pool-avail-threshold": "thresholds of ZFS pools are not supported",
 	"pool-used-threshold":  "thresholds of ZFS pools are not supported",
-	"used-threshold":       "thin provisioning thresholds are not supported",
 }
 
 func setLUNOption(p *parser, l *LUN, a arguments) {

@@ -14,6 +14,8 @@ func TestEveryOptionSetsWhatItNames(t *testing.T) {
 		get   func(LUNOptions) any
 		want  any
 	}{
+		"avail-threshold":    {"1G", func(o LUNOptions) any { return o.AvailThreshold }, 1 << 30},
+		"used-threshold":     {"2G", func(o LUNOptions) any { return o.UsedThreshold }, 2 << 30},
 		"capacity":           {"2M", func(o LUNOptions) any { return o.Capacity }, 2 << 20},
 		"eui":                {"0x0200456789abcdef", func(o LUNOptions) any { return fmt.Sprintf("%x", o.EUI) }, "0200456789abcdef"},
 		"failback":           {"on", func(o LUNOptions) any { return o.Failback }, true},

@@ -94,6 +94,10 @@ type Config struct {
 	NoUnmap bool
 	// Provisioning is told unless NoUnmap.
 	Provisioning scsi.ProvisioningType
+	// UsedThreshold and AvailThreshold are soft thresholds of a thin provisioned
+	// logical unit, in bytes, 0 for none: every nexus is told when its backend
+	// takes as much, or has no more left.
+	UsedThreshold, AvailThreshold int64
 	// NoWriteCache: WCE is zero after a reset, so that each write is durable
 	// before it is acknowledged. MODE SELECT can change it.
 	NoWriteCache bool

@@ -59,7 +59,7 @@ func init() {
 		scsi.CmdRequestSense:                 {prepare: requestSense},
 		scsi.CmdReadCapacity10:               {prepare: readCapacity10},
 		scsi.CmdReadCapacity16:               {prepare: readCapacity16},
-		scsi.CmdLogSense:                     {prepare: logSense},
+		scsi.CmdLogSense:                     {prepare: logSense, execute: logSpace},
 		scsi.CmdReadDefectData10:             {prepare: readDefectData},
 		scsi.CmdReadDefectData12:             {prepare: readDefectData},
 		scsi.CmdReadBuffer:                   {prepare: readBuffer},

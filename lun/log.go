@@ -11,6 +11,7 @@ var logPages = [...]struct {
 	code  byte
 	write func(*brain) []scsi.LogParameter
 }{
+	{scsi.LogProvisioning, (*brain).resources},
 	{scsi.LogTemperature, func(b *brain) []scsi.LogParameter { return b.temperature().Parameters() }},
 	{scsi.LogStartStop, func(b *brain) []scsi.LogParameter { return scsi.StartStopCycles(b.stops, b.unloads) }},
 	{scsi.LogStatistics, func(b *brain) []scsi.LogParameter { return b.statistics.page(b.now()).Parameters() }},
@@ -30,22 +31,31 @@ func logSense(b *brain, t *Task) bool {
 			t.check(scsi.InvalidCDBField(5))
 			return false
 		}
-		codes := make([]byte, len(logPages))
+		var codes []byte
 		for i := range logPages {
-			codes[i] = logPages[i].code
+			if b.hasLog(logPages[i].code) {
+				codes = append(codes, logPages[i].code)
+			}
 		}
 		b.unit.reply(t, scsi.AppendSupportedLogPages(nil, subpages, codes), cdb.AllocationLength())
 		return false
 	}
 	for i := range logPages {
-		if logPages[i].code == page {
-			b.replyLogPage(t, page, logPages[i].write(b))
-			return false
+		if logPages[i].code != page || !b.hasLog(page) {
+			continue
 		}
+		if page == scsi.LogProvisioning {
+			return true // the device is asked, which may take time
+		}
+		b.replyLogPage(t, page, logPages[i].write(b))
+		return false
 	}
 	t.check(scsi.InvalidCDBField(2))
 	return false
 }
+
+// logSpace answers LOG SENSE of the logical block provisioning page.
+func logSpace(b *brain, t *Task) { b.replyLogPage(t, scsi.LogProvisioning, b.resources()) }
 
 // replyLogPage answers the parameters from the PARAMETER POINTER on; one behind
 // the last is refused.

@@ -78,7 +78,9 @@ type brain struct {
 	statistics     statistics
 	began          time.Time
 	stops, unloads uint32 // since then
-	erases         bool   // the goroutine of an erasure runs
+	soft           softThresholds
+	knowsSpace     bool // the device does
+	erases         bool // the goroutine of an erasure runs
 	// erased is how many logical blocks the erasure has written.
 	erased atomic.Uint64
 
@@ -120,6 +122,8 @@ func (u *LogicalUnit) Activate(device block.Device, right Right, state State) er
 		work:       make(chan *Task, u.config.MaxTasks),
 		changeWork: make(chan *Task, u.config.MaxTasks),
 	}
+	_, err = device.Space()
+	b.knowsSpace = err == nil
 	for _, k := range state.Nexuses {
 		n := b.addNexus(k.Nexus)
 		for _, a := range k.Attentions {

@@ -18,13 +18,13 @@ func modeSense(b *brain, t *Task) bool {
 	case scsi.SavedValues:
 		v = b.unit.config.initialMode(b.state.saved)
 	}
-	pages, ok := scsi.AppendModePages(nil, cdb.Byte(2)&0x3F, cdb.Byte(3), pc, v)
+	pages, ok := scsi.AppendModePages(nil, cdb.Byte(2)&0x3F, cdb.Byte(3), pc, v, b.unit.config.ownPages()...)
 	if !ok {
 		t.check(scsi.InvalidCDBField(2))
 		return false
 	}
 	if stable {
-		scsi.MarkSavable(pages)
+		scsi.MarkSavable(pages, b.unit.config.ownPages()...)
 	}
 	h := scsi.ModeHeader{
 		WriteProtected:  b.writeProtected(),
@@ -83,7 +83,7 @@ func modeSelect(b *brain, t *Task) {
 	}
 	flush := false
 	b.changeState(t, func(_ *brain, p *persistent) (effects, error) {
-		next, err := scsi.SelectModePages(list, h.Offset, p.mode)
+		next, err := scsi.SelectModePages(list, h.Offset, p.mode, b.unit.config.ownPages()...)
 		if err != nil {
 			return effects{}, err
 		}

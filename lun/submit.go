@@ -314,7 +314,11 @@ func (b *brain) complete(t *Task) {
 	}
 	s.phase = phaseCompleted
 	b.tasks.remove(t)
-	b.statistics.left(t, b.now())
+	now := b.now()
+	b.statistics.left(t, now)
+	if scsi.Commands[t.state.cmd].Effect == scsi.EffectWrites {
+		b.watchSpace(now)
+	}
 	b.queue(t, actionComplete)
 	b.wake()
 }

@@ -84,7 +84,7 @@ func TestVPDPagesAreAsTheStandardHasThem(t *testing.T) {
 		{"B0", limits.Append(nil), "00b0003c" + "01ff0008" + "00004000" + "00000800" + "00000000" + "00100000" + "00000100" +
 			"00000008" + "80000007" + "0000000000040000" + "00000100" + strings.Repeat("00", 16)},
 		{"B1", AppendBlockDeviceCharacteristics(nil, NonRotating, 3, true)[:8], "00b1003c00010043"},
-		{"B2", AppendLogicalBlockProvisioning(nil, true, ThinProvisioned), "00b2000400e40200"},
+		{"B2", AppendLogicalBlockProvisioning(nil, true, ThinProvisioned), "00b200040be40200"},
 		{"B2, resource provisioned", AppendLogicalBlockProvisioning(nil, true, ResourceProvisioned), "00b2000400e40100"},
 		{"B2 without", AppendLogicalBlockProvisioning(nil, false, ThinProvisioned), "00b2000400000000"},
 		{"88", AppendSCSIPorts(nil, []PortDescriptor{{3, "iqn.a,t,0x0101"}}), "00880020" + "0000" + "0003" + "0000" + "0000" + "0000" +

@@ -13,6 +13,7 @@ const (
 	ModeCaching                 = 0x08
 	ModeControl                 = 0x0A
 	ModeInformationalExceptions = 0x1C
+	provisioningSubpage         = 0x02
 	allModePages                = 0x3F
 	allModeSubpages             = 0xFF
 	controlExtensionSubpage     = 0x01
@@ -124,14 +125,64 @@ func (v *ModeValues) take(p *modePage, d []byte) {
 	}
 }
 
+// ModePage is a mode page of one logical unit that nothing can change. It comes
+// after all that every logical unit has.
+type ModePage struct {
+	Code, Subpage uint8
+	// Data is the whole page, with its header.
+	Data []byte
+}
+
+// pagesWith are the mode pages with those of one logical unit.
+func pagesWith(own []ModePage) []modePage {
+	all := modePages[:]
+	for _, p := range own {
+		m := modePage{code: p.Code, subpage: p.Subpage, defaults: p.Data}
+		m.changeable = make([]byte, len(p.Data))
+		copy(m.changeable, p.Data[:m.header()])
+		all = append(all[:len(all):len(all)], m)
+	}
+	return all
+}
+
+// Threshold is a threshold of the logical block provisioning mode page
+// (SBC-4 §6.5.9): it is reached when a resource has so many threshold sets, or
+// fewer when what is left counts.
+type Threshold struct {
+	Resource uint16
+	Sets     uint32
+}
+
+// ThresholdExponent is the THRESHOLD EXPONENT: a threshold set is 2^11 logical
+// blocks.
+const ThresholdExponent = 11
+
+// ProvisioningPage is the logical block provisioning mode page.
+func ProvisioningPage(thresholds []Threshold) ModePage {
+	const enabled, decreasing, increasing = 0x80, 0x02, 0x01
+	d := make([]byte, 16)
+	d[0], d[1] = 0x40|ModeInformationalExceptions, provisioningSubpage
+	for _, t := range thresholds {
+		arming := byte(increasing)
+		if t.Resource == AvailableResource {
+			arming = decreasing
+		}
+		d = append(d, enabled|arming, uint8(t.Resource), 0, 0)
+		d = binary.BigEndian.AppendUint32(d, t.Sets)
+	}
+	binary.BigEndian.PutUint16(d[2:], uint16(len(d)-4))
+	return ModePage{ModeInformationalExceptions, provisioningSubpage, d}
+}
+
 // AppendModePages appends the mode pages that MODE SENSE asks for with a page
 // code, a subpage code and a page control: one page, the subpages of one, or
 // all. v are the values that the page control asks for. It reports false when
-// there is no such page (SPC-5 §6.13).
-func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues) ([]byte, bool) {
+// there is no such page (SPC-5 §6.13). own are those of the logical unit.
+func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues, own ...ModePage) ([]byte, bool) {
 	start := len(b)
-	for i := range modePages {
-		p := &modePages[i]
+	all := pagesWith(own)
+	for i := range all {
+		p := &all[i]
 		if code != allModePages && code != p.code {
 			continue
 		}
@@ -151,9 +202,9 @@ func AppendModePages(b []byte, code, subpage uint8, pc PageControl, v ModeValues
 
 // MarkSavable sets the PS bit of those of the pages, as AppendModePages made
 // them, whose parameters MODE SELECT can change and so save (SPC-5 §7.5.7).
-func MarkSavable(pages []byte) {
+func MarkSavable(pages []byte, own ...ModePage) {
 	for at := 0; at < len(pages); {
-		p, n, err := findSelected(pages, at)
+		p, n, err := findSelected(pages, at, own)
 		if err != nil {
 			panic(fmt.Sprintf("scsi: mode pages end with %x, which is no page", pages[at:]))
 		}
@@ -282,10 +333,10 @@ func (h ModeSelectHeader) BlockLength() uint32 {
 // that differs from the current values in a bit that cannot be changed is
 // INVALID FIELD IN PARAMETER LIST, and nothing is applied; a page cut short
 // is PARAMETER LIST LENGTH ERROR (SPC-5 §6.11).
-func SelectModePages(b []byte, offset int, v ModeValues) (ModeValues, error) {
+func SelectModePages(b []byte, offset int, v ModeValues, own ...ModePage) (ModeValues, error) {
 	next := v
 	for at := offset; at < len(b); {
-		p, n, err := findSelected(b, at)
+		p, n, err := findSelected(b, at, own)
 		if err != nil {
 			return v, err
 		}
@@ -310,7 +361,7 @@ func SelectModePages(b []byte, offset int, v ModeValues) (ModeValues, error) {
 }
 
 // findSelected finds the page that starts at b[at] and its length.
-func findSelected(b []byte, at int) (*modePage, int, error) {
+func findSelected(b []byte, at int, own []ModePage) (*modePage, int, error) {
 	if at+2 > len(b) {
 		return nil, 0, Illegal(ParameterListLengthError)
 	}
@@ -321,8 +372,9 @@ func findSelected(b []byte, at int) (*modePage, int, error) {
 		}
 		subpage, n = b[at+1], 4+int(binary.BigEndian.Uint16(b[at+2:]))
 	}
-	for i := range modePages {
-		p := &modePages[i]
+	all := pagesWith(own)
+	for i := range all {
+		p := &all[i]
 		if p.code != code || p.subpage != subpage {
 			continue
 		}

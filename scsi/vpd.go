@@ -173,6 +173,9 @@ func AppendLogicalBlockProvisioning(b []byte, unmap bool, t ProvisioningType) []
 	if unmap {
 		d[1] = 0x80 | 0x40 | 0x20 | 0x01<<2 // LBPU, LBPWS, LBPWS10, LBPRZ
 		d[2] = uint8(t)
+		if t == ThinProvisioned {
+			d[0] = ThresholdExponent
+		}
 	}
 	return AppendVPD(b, VPDLogicalBlockProvisioning, d[:])
 }
