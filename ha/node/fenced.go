@@ -73,15 +73,17 @@ func (u *Unit) takeKeys() {
 }
 
 // giveAway hands a logical unit that this controller cannot serve over to the
-// first controller that can take it, if there is one.
-func (n *Node) giveAway(u *Unit) {
+// first controller that can take it, and reports whether there is one.
+func (n *Node) giveAway(u *Unit) (begun bool) {
 	// When the loop has ended, there is nobody to give it to.
 	_ = n.inLoop(func(ctx context.Context) {
 		for _, p := range n.peers.ids() {
 			if n.core.Refusal(u.cfg.Name, p) == "" {
 				n.step(ctx, ha.HandOver{LUN: u.cfg.Name, To: p})
+				begun = true
 				return
 			}
 		}
 	})
+	return begun
 }

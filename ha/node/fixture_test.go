@@ -41,7 +41,8 @@ type pair struct {
 	t        *testing.T
 	mode     Mode
 	holdTime time.Duration
-	lease    time.Duration // 0: the default
+	lease    time.Duration               // 0: the default
+	trial    map[ha.NodeID]time.Duration // of the disk at a controller
 	maxHeld  int
 	failback time.Duration
 	third    bool       // there is a controller 3 too
@@ -202,6 +203,7 @@ func (p *pair) start(id ha.NodeID) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	n.diskTrial = p.trial[id]
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

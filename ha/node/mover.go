@@ -222,7 +222,7 @@ func (m *mover) start(ctx context.Context, want ha.Route) bool {
 	if !powerLost { // else every nexus is to meet POWER ON OCCURRED
 		state = u.known.complete(state)
 	}
-	if err := u.lu.Activate(device, &u.right, state); err != nil {
+	if err := u.lu.Activate(u.node.watchDisk(u, device), &u.right, state); err != nil {
 		u.replica.end()
 		u.node.log.Error("the logical unit cannot start", "lun", u.cfg.Name, "error", err)
 		device.Close()

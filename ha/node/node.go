@@ -84,10 +84,13 @@ type Node struct {
 	link  *link.Link
 	ships *forward.Forward
 
-	core      *ha.Core
-	rests     bool          // drained, as last logged; the loop's
-	old       oldEpochs     // the loop's
-	lease     time.Duration // core's
+	core  *ha.Core
+	rests bool          // drained, as last logged; the loop's
+	old   oldEpochs     // the loop's
+	lease time.Duration // core's
+	// diskTrial is how long a disk must have been open before an error of it moves
+	// a logical unit.
+	diskTrial time.Duration
 	events    chan ha.Event
 	asks      chan func(context.Context) // run by the loop
 	done      chan struct{}
@@ -144,7 +147,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.core = core
-	n.lease = core.Lease()
+	n.lease, n.diskTrial = core.Lease(), diskTrial
 	n.awake.init(n.clock, n.lease)
 	return n, nil
 }

@@ -31,7 +31,7 @@ func TestAControllerThatCannotOpenTheDiskHandsOverToOneThatCan(t *testing.T) {
 
 	// It has taken over: nobody else is there, until controller 1 is back.
 	p.nodes[1].stop()
-	p.wait("the takeover", func() bool { return p.grant(2).Primary == 2 })
+	p.wait("the takeover and the fence", func() bool { g := p.grant(2); return g.Primary == 2 && g.Unfenced == 0 })
 	p.start(1)
 	p.wait("controller 1 to serve", func() bool { return p.unit(1).lu.Active() })
 	if got := p.run(1, "host", read16(0, 1), nil); !bytes.Equal(got, fill(1, 1)) {
