@@ -109,7 +109,9 @@ func (m *mover) move(ctx context.Context) {
 		return
 	}
 	if m.device != nil && (want.Kind != ha.RouteServe || want.Since != m.since || len(drains) > 0) {
+		done := u.node.turn()
 		m.stop(ctx)
+		done()
 	}
 	if want.Kind != ha.RouteForward || want.Primary != m.at || len(quiet) > 0 {
 		m.closeLocal()
@@ -123,6 +125,7 @@ func (m *mover) move(ctx context.Context) {
 	for _, d := range drains {
 		u.node.post(ha.Drained(d))
 	}
+	defer u.node.turn()()
 	switch want.Kind {
 	case ha.RouteServe:
 		if len(drains) > 0 {
@@ -140,6 +143,24 @@ func (m *mover) move(ctx context.Context) {
 		m.open(want, m.proxy)
 	case ha.RouteHold:
 		m.open(want, nil)
+	}
+}
+
+const (
+	// maxMoves is how many logical units take a step at a time. A thousand that
+	// open their backends at once would leave the loop no time for its promises.
+	maxMoves = 32
+	// maxTurn is how long one waits for the others, whose disks may hang.
+	maxTurn = 100 * time.Millisecond
+)
+
+// turn waits until the logical unit may take a step; done ends the step.
+func (n *Node) turn() (done func()) {
+	select {
+	case n.turns <- struct{}{}:
+		return func() { <-n.turns }
+	case <-time.After(maxTurn):
+		return func() {}
 	}
 }
 

@@ -108,6 +108,8 @@ type Node struct {
 	awake vigil
 	works sync.WaitGroup
 
+	turns chan struct{} // one for each mover that takes a step
+
 	// fences are the runs of the present step; the loop's.
 	fences map[fenceRun]func() error
 }
@@ -131,6 +133,7 @@ func New(cfg Config) (*Node, error) {
 		saves:     make(chan struct{}, maxSaves),
 		idleSaves: make(chan struct{}, maxIdleSaves),
 		named:     map[string]*Unit{},
+		turns:     make(chan struct{}, maxMoves),
 		old:       oldEpochs{},
 	}
 	if err := n.makeUnits(); err != nil {
