@@ -17,6 +17,7 @@ func (n *Node) noteOldEpochs(r ha.Received) {
 	if r.Message.Kind == ha.MessagePromise || r.Message.Kind == ha.MessageRefuse {
 		return // their claims tell what the peer knows, and claim nothing
 	}
+	var refused []ha.Claim
 	for _, c := range r.Message.Claims {
 		now, old := n.core.Epoch(c.LUN), c.Grant.Epoch
 		claim := oldClaim{r.From, c.LUN}
@@ -24,7 +25,15 @@ func (n *Node) noteOldEpochs(r ha.Received) {
 			continue
 		}
 		n.old[claim] = old + 1 // 0 is none
+		refused = append(refused, c)
+	}
+	if len(refused) > maxLines {
+		n.log.Info("a message of old epochs is refused", "peer", r.From, "message", r.Message.Kind,
+			"luns", len(refused), "first", refused[0].LUN, "last", refused[len(refused)-1].LUN)
+		return
+	}
+	for _, c := range refused {
 		n.log.Info("a message of an old epoch is refused", "peer", r.From, "lun", c.LUN,
-			"message", r.Message.Kind, "epoch", old, "present", now)
+			"message", r.Message.Kind, "epoch", c.Grant.Epoch, "present", n.core.Epoch(c.LUN))
 	}
 }

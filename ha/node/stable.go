@@ -75,8 +75,7 @@ func (n *Node) saveOnce(u *Unit) bool {
 		turn = n.saves
 		turn <- struct{}{}
 	case <-n.done:
-		turn = n.saves
-		turn <- struct{}{}
+		return false // what nobody waits for the next life does without
 	}
 	defer func() { <-turn }()
 	rec := u.replica.record()
