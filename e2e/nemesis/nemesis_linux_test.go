@@ -31,7 +31,7 @@ var (
 	modeFlag     = flag.Int("mode", 2, "the mode of that round")
 	nodesFlag    = flag.Int("nodes", 2, "the controllers of that round")
 	soakFlag     = flag.Duration("soak", 0, "how long TestSoak runs rounds")
-	faultsFlag   = flag.Duration("faults", 6*time.Second, "for how long a round breaks things")
+	faultsFlag   = flag.Duration("faults", 5*time.Second, "for how long a round breaks things")
 	keepFlag     = flag.String("keep", os.TempDir(), "directory in which the directory of a round that failed is left")
 	recoveryTime = flag.Duration("recovery", 20*time.Second, "within that time after the last fault everything must serve again")
 )

@@ -20,9 +20,9 @@ func TestTheJudgeFindsWhatALyingFenceDoes(t *testing.T) {
 	if err := disk.close(); err != nil {
 		t.Fatal(err)
 	}
-	s := shot{seed: 1, mode: 2, nodes: 2, length: 6 * time.Second, steps: []step{
-		{kind: slowDisks, at: 500 * time.Millisecond, length: 5500 * time.Millisecond, port: port{host: 1}, amount: 2},
-		{kind: unplug, at: 800 * time.Millisecond, length: 5200 * time.Millisecond, port: port{host: 1}},
+	s := shot{seed: 1, mode: 2, nodes: 2, length: 5 * time.Second, steps: []step{
+		{kind: slowDisks, at: 500 * time.Millisecond, length: 4500 * time.Millisecond, port: port{host: 1}, amount: 2},
+		{kind: unplug, at: 800 * time.Millisecond, length: 4200 * time.Millisecond, port: port{host: 1}},
 	}}
 	t.Run("a fence that kills", s.check)
 	t.Run("a fence that lies", func(t *testing.T) {
