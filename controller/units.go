@@ -94,6 +94,7 @@ func unitConfig(c *ctlconf.Config, l *ctlconf.LUN) lun.Config {
 		Vendor:               o.Vendor,
 		Product:              o.Product,
 		Revision:             o.Revision,
+		DeviceType:           deviceType(l),
 		BlockSize:            int(l.BlockSize),
 		PhysicalBlockSize:    int(o.PhysicalBlockSize),
 		PhysicalBlockOffset:  int(o.PhysicalBlockOffset),
@@ -116,6 +117,13 @@ func unitConfig(c *ctlconf.Config, l *ctlconf.LUN) lun.Config {
 		RotationRate:         o.RPM,
 		FormFactor:           o.FormFactor,
 	}
+}
+
+func deviceType(l *ctlconf.LUN) uint8 {
+	if l.CD {
+		return scsi.DeviceTypeMultimedia
+	}
+	return scsi.DeviceTypeDisk
 }
 
 // identityOf derives what tells a logical unit from all others from the names
@@ -182,6 +190,7 @@ func describe(c lun.Config, size int64) string {
 		option       string
 		value, usual any
 	}{
+		{"device-type", int(c.DeviceType), scsi.DeviceTypeDisk},
 		{"device-id", quoted(c.DeviceID), quoted("")},
 		{"eui", hex.EncodeToString(c.EUI64), ""},
 		{"uuid", hex.EncodeToString(c.UUID), ""},

@@ -78,6 +78,7 @@ func TestWhatPeersCompareTellsOfEveryFieldThatMustBeTheSame(t *testing.T) {
 		want   string
 	}{
 		"Identity":             {func(c *lun.Config) { c.Identity.Serial = "other" }, "serial other, naa"},
+		"DeviceType":           {func(c *lun.Config) { c.DeviceType = scsi.DeviceTypeMultimedia }, "device-type 5"},
 		"DeviceID":             {func(c *lun.Config) { c.DeviceID = "D 1" }, `device-id "D 1"`},
 		"EUI64":                {func(c *lun.Config) { c.EUI64 = []byte{2, 1} }, "eui 0201"},
 		"UUID":                 {func(c *lun.Config) { c.UUID = []byte{0xAB} }, "uuid ab"},
@@ -147,5 +148,13 @@ func TestARamdiskHasTheCapacityOfMemoryThatIsGiven(t *testing.T) {
 			t.Errorf("%s: %v, then %v", name, first, second)
 		}
 		d.Close()
+	}
+}
+
+func TestACDIsReadOnlyAndRemovable(t *testing.T) {
+	c := parse(t, `lun a { path /a device-type cdrom }`)
+	got := unitConfig(c, c.LUN("a"))
+	if got.DeviceType != scsi.DeviceTypeMultimedia || got.BlockSize != scsi.MultimediaBlock || !got.ReadOnly || !got.Removable || !got.NoUnmap {
+		t.Errorf("%+v", got)
 	}
 }

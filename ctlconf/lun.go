@@ -30,7 +30,9 @@ type LUN struct {
 	Path string
 	// Size in bytes; 0 takes the size of what is at Path.
 	Size uint64
-	// BlockSize in bytes, 512 or 4096. Default 512.
+	// CD: it is a CD or DVD, read-only and removable. Default: a disk.
+	CD bool
+	// BlockSize in bytes, 512 or 4096, default 512; 2048 of a CD.
 	BlockSize uint32
 	// CTLLUN is the number asked for in CTL's own list; -1 when not given.
 	CTLLUN int
@@ -83,6 +85,12 @@ func (p *parser) lun(a arguments) *LUN {
 	p.luns++
 	l := &LUN{Item: Item{Position: a.key.pos}, BlockSize: 512, CTLLUN: -1, Options: defaultLUNOptions()}
 	lunSection.braces(p, l)
+	if l.CD {
+		if !l.Has("blocksize") {
+			l.BlockSize = cdBlockSize
+		}
+		l.Options.ReadOnly, l.Options.Removable, l.Options.Unmap = true, true, false
+	}
 	return l
 }
 
@@ -112,23 +120,25 @@ func setBackend(p *parser, l *LUN, a arguments) {
 
 func setBlockSize(p *parser, l *LUN, a arguments) {
 	n, ok := expand(a.text(0))
-	if !ok || n != 512 && n != 4096 {
-		p.errorf(a.pos(0), "blocksize %s, expected 512 or 4096", quote(a.text(0)))
+	if !ok || n != 512 && n != cdBlockSize && n != 4096 {
+		p.errorf(a.pos(0), "blocksize %s, expected 512 or 4096, or of a CD %d", quote(a.text(0)), cdBlockSize)
 		return
 	}
 	l.BlockSize = uint32(n)
 }
 
-// setDeviceType knows the words and numbers of ctl.conf(5); only direct access
-// block devices are served.
-func setDeviceType(p *parser, _ *LUN, a arguments) {
+// cdBlockSize is the logical block length of CDs and DVDs, in bytes.
+const cdBlockSize = 2048
+
+// setDeviceType knows the words and numbers of ctl.conf(5). A processor stores
+// nothing.
+func setDeviceType(p *parser, l *LUN, a arguments) {
 	switch strings.ToLower(a.text(0)) {
 	case "disk", "direct", "0":
-		return
-	case "processor", "3", "cd", "cdrom", "dvd", "dvdrom", "5":
-		p.errorf(a.pos(0), "device-type %s is not supported yet, expected disk", quote(a.text(0)))
+	case "cd", "cdrom", "dvd", "dvdrom", "5":
+		l.CD = true
 	default:
-		p.errorf(a.pos(0), "device-type %s, expected disk", quote(a.text(0)))
+		p.errorf(a.pos(0), "device-type %s, expected disk or cd", quote(a.text(0)))
 	}
 }
 

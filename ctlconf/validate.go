@@ -154,8 +154,11 @@ func validateLUN(r *reporter, l *LUN) {
 	if o.Capacity != 0 && l.Backend != BackendRAMDisk {
 		r.errorf(l.At("option capacity"), "option capacity is for a ramdisk, expected size")
 	}
+	if l.CD != (l.BlockSize == cdBlockSize) {
+		r.errorf(l.At("blocksize"), "blocksize %d, expected %d of a CD, and 512 or 4096 of a disk", l.BlockSize, cdBlockSize)
+	}
 	validateBlocks(r, l)
-	if !o.Unmap {
+	if !o.Unmap && !l.CD {
 		for _, option := range []string{"provisioning_type", "ublocksize", "ublockoffset", "unmap_max_lba", "unmap_max_descr"} {
 			if l.Has("option " + option) {
 				r.warnf(l.At("option "+option), "option %s has no effect with option unmap off", option)

@@ -57,7 +57,8 @@ type Config struct {
 	// Vendor, Product and Revision default to DefaultVendor, DefaultProduct and
 	// DefaultRevision; at most 8, 16 and 4 printable ASCII characters.
 	Vendor, Product, Revision string
-	// BlockSize is the logical block length in bytes: 512 or 4096, default 512.
+	// BlockSize is the logical block length in bytes: 512 or 4096, default 512;
+	// 2048 for a CD or DVD.
 	BlockSize int
 	// PhysicalBlockSize is a power of two times BlockSize, in bytes; BlockSize
 	// when 0. PhysicalBlockOffset is how many bytes into a physical block the
@@ -83,6 +84,9 @@ type Config struct {
 	// Temperature and ReferenceTemperature are what the log pages tell, in
 	// degrees Celsius; 0 is not known.
 	Temperature, ReferenceTemperature uint8
+	// DeviceType is scsi.DeviceTypeDisk or scsi.DeviceTypeMultimedia: a CD or
+	// DVD, which is read-only and removable, with logical blocks of 2048 bytes.
+	DeviceType uint8
 	// ThirdPartyCopy: a copy manager stands before the logical unit at every
 	// target port, and carries out EXTENDED COPY and the like.
 	ThirdPartyCopy bool
@@ -174,6 +178,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxWriteSame == 0 {
 		c.MaxWriteSame = DefaultMaxWriteSame
 	}
+	if c.multimedia() {
+		c.ReadOnly, c.Removable, c.NoUnmap, c.ThirdPartyCopy = true, true, true, false
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -251,7 +258,13 @@ func (c *Config) checkDesignators() error {
 
 func (c *Config) checkBlocks() error {
 	bs := c.BlockSize
-	if bs != 512 && bs != MaxBlockSize {
+	if c.DeviceType != scsi.DeviceTypeDisk && !c.multimedia() {
+		return fmt.Errorf("logical unit %s: device type %02Xh, accepted are 00h and 05h", c.Name, c.DeviceType)
+	}
+	if c.multimedia() && bs != scsi.MultimediaBlock {
+		return fmt.Errorf("logical unit %s: block size %d, accepted of a CD or DVD is %d", c.Name, bs, scsi.MultimediaBlock)
+	}
+	if !c.multimedia() && bs != 512 && bs != MaxBlockSize {
 		return fmt.Errorf("logical unit %s: block size %d, accepted are 512 and 4096", c.Name, bs)
 	}
 	if p := c.PhysicalBlockSize; p < bs || p&(p-1) != 0 || p > bs<<15 {

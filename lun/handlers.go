@@ -103,6 +103,11 @@ func init() {
 		scsi.CmdSynchronizeCache16: flushes,
 		scsi.CmdStartStopUnit:      {prepare: prepareStartStop, execute: startStop, free: true, apart: true},
 
+		scsi.CmdReadTOC:                    {prepare: readTOC},
+		scsi.CmdGetConfiguration:           {prepare: getConfiguration},
+		scsi.CmdGetEventStatusNotification: {prepare: getEventStatus},
+		scsi.CmdMechanismStatus:            {prepare: mechanismStatus},
+
 		scsi.CmdPreventAllowMediumRemoval: {prepare: prepareState, execute: preventAllow},
 		scsi.CmdFormatUnit:                {prepare: prepareFormat, execute: formatUnit},
 		scsi.CmdSanitizeOverwrite:         {prepare: prepareOverwrite, execute: sanitizeOverwrite},
@@ -142,7 +147,12 @@ func init() {
 
 // has reports whether the logical unit has a command of the command table.
 func (u *LogicalUnit) has(id scsi.CommandID) bool {
+	if u.config.multimedia() && !multimediaHas(id) {
+		return false
+	}
 	switch id {
+	case scsi.CmdReadTOC, scsi.CmdGetConfiguration, scsi.CmdGetEventStatusNotification, scsi.CmdMechanismStatus:
+		return u.config.multimedia()
 	case scsi.CmdUnmap, scsi.CmdSanitizeBlockErase:
 		return !u.config.NoUnmap
 	case scsi.CmdPreventAllowMediumRemoval:

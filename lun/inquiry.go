@@ -38,7 +38,8 @@ func (u *LogicalUnit) inquiry(a *Access, t *Task) {
 			return
 		}
 		q := scsi.StandardInquiry{
-			Removable: u.config.Removable, ThirdPartyCopy: u.config.ThirdPartyCopy, TPGS: scsi.TPGSBoth,
+			DeviceType: u.config.DeviceType,
+			Removable:  u.config.Removable, ThirdPartyCopy: u.config.ThirdPartyCopy, TPGS: scsi.TPGSBoth,
 			Vendor: u.config.Vendor, Product: u.config.Product, Revision: u.config.Revision,
 		}
 		u.reply(t, q.Append(nil), cdb.AllocationLength())
@@ -50,18 +51,30 @@ func (u *LogicalUnit) inquiry(a *Access, t *Task) {
 			continue
 		}
 		if p.write == nil {
-			u.reply(t, u.supportedVPDPages(), cdb.AllocationLength())
+			u.replyVPD(t, u.supportedVPDPages())
 		} else {
-			u.reply(t, p.write(u, a, t), cdb.AllocationLength())
+			u.replyVPD(t, p.write(u, a, t))
 		}
 		return
 	}
 	t.check(scsi.InvalidCDBField(2))
 }
 
+// replyVPD answers a page, which was made for a disk.
+func (u *LogicalUnit) replyVPD(t *Task, page []byte) {
+	page[0] = u.config.DeviceType
+	u.reply(t, page, t.cdb().AllocationLength())
+}
+
 // hasVPD reports whether the logical unit has a page of vpdPages.
 func (u *LogicalUnit) hasVPD(page byte) bool {
-	return page != scsi.VPDThirdPartyCopy || u.config.ThirdPartyCopy
+	switch page {
+	case scsi.VPDThirdPartyCopy:
+		return u.config.ThirdPartyCopy
+	case scsi.VPDBlockLimits, scsi.VPDBlockDeviceCharacteristics, scsi.VPDLogicalBlockProvisioning:
+		return !u.config.multimedia()
+	}
+	return true
 }
 
 func (u *LogicalUnit) supportedVPDPages() []byte {

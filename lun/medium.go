@@ -12,7 +12,7 @@ func needsMedium(id scsi.CommandID) bool {
 	switch id {
 	case scsi.CmdStartStopUnit:
 		return false
-	case scsi.CmdTestUnitReady, scsi.CmdReadCapacity10, scsi.CmdReadCapacity16, scsi.CmdPreFetch10, scsi.CmdPreFetch16,
+	case scsi.CmdTestUnitReady, scsi.CmdReadTOC, scsi.CmdReadCapacity10, scsi.CmdReadCapacity16, scsi.CmdPreFetch10, scsi.CmdPreFetch16,
 		scsi.CmdFormatUnit, scsi.CmdSanitizeOverwrite, scsi.CmdSanitizeBlockErase, scsi.CmdReadDefectData10, scsi.CmdReadDefectData12:
 		return true
 	}

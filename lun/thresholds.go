@@ -44,6 +44,9 @@ func (c *Config) thresholds() []scsi.Threshold {
 
 // ownPages are the mode pages that not every logical unit has.
 func (c *Config) ownPages() []scsi.ModePage {
+	if c.multimedia() {
+		return []scsi.ModePage{scsi.CapabilitiesPage()}
+	}
 	if !c.thin() {
 		return nil
 	}

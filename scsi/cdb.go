@@ -94,6 +94,8 @@ func (c CDB) AllocationLength() uint32 {
 		return uint32(c.Uint16(3))
 	case opPersistentReserveOut:
 		return c.Uint32(5)
+	case opMechanismStatus:
+		return uint32(c.Uint16(8))
 	case opReadBuffer, opWriteBuffer:
 		return c.Uint32(5) & 0xFFFFFF
 	}

@@ -32,9 +32,12 @@ const (
 	CmdReadBuffer
 	CmdWriteSame10
 	CmdUnmap
+	CmdReadTOC
+	CmdGetConfiguration
 	CmdSanitizeOverwrite
 	CmdSanitizeBlockErase
 	CmdSanitizeExitFailureMode
+	CmdGetEventStatusNotification
 	CmdLogSense
 	CmdModeSelect10
 	CmdReserve10
@@ -89,6 +92,7 @@ const (
 	CmdWriteAndVerify12
 	CmdVerify12
 	CmdReadDefectData12
+	CmdMechanismStatus
 
 	// NumCommands is one more than the last command.
 	NumCommands
@@ -102,6 +106,7 @@ const (
 	opReadBuffer               = 0x3C
 	opPersistentReserveOut     = 0x5F
 	opWriteAtomic16            = 0x9C
+	opMechanismStatus          = 0xBD
 )
 
 // Operation codes of the commands of a copy manager (SPC-5 §5.16).
@@ -248,6 +253,16 @@ var Commands = [NumCommands]Command{
 		Usage:     []byte{0x42, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3F, 0xFF, 0xFF, 0x00},
 		Direction: DataOut, Conflict: ConflictWrites, Effect: EffectWrites, Timeout: 60,
 	},
+	CmdReadTOC: {
+		Name: "READ TOC/PMA/ATIP", OpCode: 0x43,
+		Usage:     []byte{0x43, 0x02, 0x0F, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0x00},
+		Direction: DataIn, Conflict: ConflictReads, Timeout: 30,
+	},
+	CmdGetConfiguration: {
+		Name: "GET CONFIGURATION", OpCode: 0x46,
+		Usage:     []byte{0x46, 0x03, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00},
+		Direction: DataIn, Attention: AttentionIgnored, Timeout: 30,
+	},
 	CmdSanitizeOverwrite: {
 		Name: "SANITIZE, OVERWRITE", OpCode: 0x48, ServiceAction: 0x01, HasServiceAction: true,
 		Usage:     []byte{0x48, 0xA1, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00},
@@ -262,6 +277,11 @@ var Commands = [NumCommands]Command{
 		Name: "SANITIZE, EXIT FAILURE MODE", OpCode: 0x48, ServiceAction: 0x1F, HasServiceAction: true,
 		Usage:    []byte{0x48, 0xBF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00},
 		Conflict: ConflictWrites, Effect: EffectState, Timeout: 30,
+	},
+	CmdGetEventStatusNotification: {
+		Name: "GET EVENT STATUS NOTIFICATION", OpCode: 0x4A,
+		Usage:     []byte{0x4A, 0x01, 0x00, 0x00, 0xFF, 0x00, 0x00, 0xFF, 0xFF, 0x00},
+		Direction: DataIn, Attention: AttentionIgnored, Timeout: 30,
 	},
 	CmdLogSense: {
 		Name: "LOG SENSE", OpCode: 0x4D,
@@ -532,5 +552,10 @@ var Commands = [NumCommands]Command{
 		Name: "READ DEFECT DATA(12)", OpCode: 0xB7,
 		Usage:     []byte{0xB7, 0x1F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00},
 		Direction: DataIn, Conflict: ConflictReads, Timeout: 30,
+	},
+	CmdMechanismStatus: {
+		Name: "MECHANISM STATUS", OpCode: 0xBD,
+		Usage:     []byte{0xBD, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00, 0x00},
+		Direction: DataIn, Timeout: 30,
 	},
 }

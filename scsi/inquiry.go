@@ -82,7 +82,11 @@ func (q StandardInquiry) Append(b []byte) []byte {
 	putPadded(d[8:16], q.Vendor)
 	putPadded(d[16:32], q.Product)
 	putPadded(d[32:36], q.Revision)
-	for i, v := range versionDescriptors {
+	descriptors := versionDescriptors
+	if q.DeviceType != DeviceTypeDisk {
+		clear(descriptors[4:]) // those of block commands
+	}
+	for i, v := range descriptors {
 		binary.BigEndian.PutUint16(d[58+2*i:], v)
 	}
 	return append(b, d[:]...)
