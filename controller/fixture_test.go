@@ -111,8 +111,8 @@ func (s *site) options() Options {
 	return Options{Version: "test", Log: slog.New(slog.NewTextHandler(&s.log, nil))}
 }
 
-// start makes a controller and runs it until the test ends.
-func (s *site) start(text string) {
+// launch makes a controller and runs it until the test ends.
+func (s *site) launch(text string) {
 	s.t.Helper()
 	var err error
 	if s.Controller, err = New(parse(s.t, text), s.options()); err != nil {
@@ -127,7 +127,21 @@ func (s *site) start(text string) {
 			s.t.Errorf("the controller ended with %v", err)
 		}
 	})
+}
+
+// start launches a controller and waits until it serves.
+func (s *site) start(text string) {
+	s.t.Helper()
+	s.launch(text)
 	eventually(s.t, "ready", func() bool { return strings.Contains(s.log.String(), "msg=ready") })
+}
+
+// write makes a file of the site.
+func (s *site) write(name string, b []byte) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), b, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // login opens a session.

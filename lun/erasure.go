@@ -39,7 +39,7 @@ const (
 
 const (
 	// eraseZeroBytes is how much is zeroed at a time.
-	eraseZeroBytes = 64 << 20
+	eraseZeroBytes = 16 << 20
 	// eraseStore is the time after which an erasure stores how far it is.
 	eraseStore = 10 * time.Second
 	// eraseRest is how often an erasure without the right to serve looks again.
