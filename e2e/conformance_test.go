@@ -108,7 +108,7 @@ func TestConformanceOfOtherBlockSizes(t *testing.T) {
 
 func TestConformanceThroughTheSecondary(t *testing.T) {
 	p := startPair(t)
-	for _, f := range conformanceFamilies(t, waiting...) {
+	for _, f := range append(conformanceFamilies(t, waiting...), sanitizeTests(t)...) {
 		t.Run(f, func(t *testing.T) { conforms(t, f, p.b.url()) })
 	}
 }
