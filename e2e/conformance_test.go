@@ -48,11 +48,12 @@ func TestConformance(t *testing.T) {
 func TestASanitizeOutlivesResets(t *testing.T) {
 	t.Parallel()
 	s := newSingle(t)
-	patient := fmt.Sprintf("portal-group patient {\n\tdiscovery-auth-group no-authentication\n\tlisten %s\n\toption ping_timeout 0\n}\n", freeAddress(t, "127.0.0.1"))
+	portal := freeAddress(t, "127.0.0.1")
+	patient := fmt.Sprintf("portal-group patient {\n\tdiscovery-auth-group no-authentication\n\tlisten %s\n\toption ping_timeout 0\n}\n", portal)
 	disk := strings.Replace(open(target, fmt.Sprintf("lun 0 { path %s  size 2G }", s.disk("disk"))), "pg0", "patient", 1)
 	s.configure(t, s.stable(t), patient, disk)
 	s.start(t)
-	conforms(t, sanitize+".Reset", s.url(0))
+	conforms(t, sanitize+".Reset", url(portal, target, 0))
 }
 
 // stable is the statement that keeps the state of logical units on stable
