@@ -318,6 +318,9 @@ func (c *Core) learn(u *unit, g Grant) {
 	if g.Primary != old.Primary {
 		u.restAt = 0
 	}
+	if !mutantForceLingers {
+		u.forced = 0 // it was meant for a primary that is off, and that changes no grant
+	}
 	u.drain, u.fenced, u.fencing, u.fenceAt = handover{}, 0, 0, 0
 	if mutantUnfencedForgotten && old.Epoch == 0 {
 		u.fenced = g.Unfenced

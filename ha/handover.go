@@ -15,8 +15,10 @@ const drainLimit = 2 * time.Second
 const arbiterLimit = time.Second
 
 // forceLimit is how long the operator's force waits for the promises and
-// leases that even force must respect.
-const forceLimit = 10 * time.Second
+// leases that even force must respect; an operator who waits longer repeats it. It
+// is less than the arbiter's lease lasts (2 s), so that it is over before the lease
+// of a primary that was off and started anew meanwhile can lapse.
+const forceLimit = 1800 * time.Millisecond
 
 // promote starts what the operator asked for.
 func (c *Core) promote(e Promote) {
