@@ -130,3 +130,13 @@ func TestTheLimitOfAtomicWritesIsTold(t *testing.T) {
 	}
 	f.bad(t, alice, writeAtomic(0, 1), make([]byte, testBlock), scsi.IllegalRequest, scsi.InvalidCommandOperationCode)
 }
+
+func TestAStateThatIsOutOfDateWritesNothing(t *testing.T) {
+	s := lun.State{Version: 1, Durable: lun.Durable{
+		Identifying: &lun.Identifying{Text: []byte("disk\x00")},
+		Atomic:      &lun.AtomicWrite{Data: make([]byte, testBlock)}, Erasure: &lun.Erasure{Kind: lun.EraseBlocks},
+	}}.OutOfDate()
+	if d := s.Durable; d.Atomic != nil || d.Erasure != nil || d.Identifying == nil {
+		t.Errorf("%+v", d)
+	}
+}

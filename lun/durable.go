@@ -46,6 +46,14 @@ func (d *Durable) check() error {
 	return errors.Join(d.Erasure.check(), d.Atomic.check())
 }
 
+// OutOfDate is what may be relied on of a state that is perhaps older than what
+// was acknowledged: an erasure or atomic write that was under way then may be
+// over, and would undo what was written since.
+func (s State) OutOfDate() State {
+	s.Durable.Erasure, s.Durable.Atomic = nil, nil
+	return s
+}
+
 // powerOn is what a loss of power leaves of it.
 func (d Durable) powerOn() Durable {
 	d.Clock, d.Ejected, d.Prevent = nil, false, nil

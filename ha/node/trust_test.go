@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/tandem-san/tandem/ha"
+	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/lun/statefile"
 )
 
@@ -23,5 +24,20 @@ func TestABrainWaitsForTheFloorThatBelongsToItsGrant(t *testing.T) {
 	}
 	if r.accept(); !r.told(4) || r.distrust() != nil {
 		t.Fatalf("after the operator's force: told %t, distrust %v", r.told(4), r.distrust())
+	}
+}
+
+func TestAStateThatIsForcedThoughOutOfDateWritesNothing(t *testing.T) {
+	for _, tc := range []struct {
+		floor ha.Stamp
+		kept  bool
+	}{{ha.Stamp{Epoch: 3, Version: 1}, true}, {ha.Stamp{Epoch: 5, Version: 1}, false}} {
+		var r replica
+		r.load(statefile.Record{At: ha.Stamp{Epoch: 4, Version: 2}, State: lun.State{Version: 1, Durable: lun.Durable{Erasure: &lun.Erasure{Kind: lun.EraseBlocks}}}}, nil)
+		r.judge(ha.Grant{Epoch: 6}, tc.floor, true)
+		r.accept()
+		if kept := r.state.Durable.Erasure != nil; kept != tc.kept {
+			t.Errorf("floor %v: the erasure goes on: %t", tc.floor, kept)
+		}
 	}
 }
