@@ -246,6 +246,24 @@ func (h host) session(ctx context.Context, x *controller) (*initiator.Session, e
 // command sends one command to the reserved logical unit until it ends with
 // something else than what passes.
 func (h host) command(ctx context.Context, x *controller, cdb, out, in []byte) (initiator.Task, error) {
+	for {
+		t, err := h.attempt(ctx, x, cdb, out, in)
+		switch {
+		case err != nil && ctx.Err() == nil:
+		case t.Status == scsi.StatusBusy, t.Status == scsi.StatusTaskSetFull,
+			t.Status == scsi.StatusCheckCondition && (t.Sense.Key == scsi.UnitAttention || t.Sense.Key == scsi.NotReady || t.Sense.Key == scsi.AbortedCommand):
+		default:
+			return t, err
+		}
+		if !pause(ctx, pollTime) {
+			return t, fmt.Errorf("%w: %v, %v, %w", context.Cause(ctx), t.Status, t.Sense, err)
+		}
+	}
+}
+
+// attempt sends it once, in a session of its own. An error tells that it was not
+// answered.
+func (h host) attempt(ctx context.Context, x *controller, cdb, out, in []byte) (initiator.Task, error) {
 	s, err := h.session(ctx, x)
 	if err != nil {
 		return initiator.Task{}, err
@@ -255,19 +273,11 @@ func (h host) command(ctx context.Context, x *controller, cdb, out, in []byte) (
 		t := initiator.Task{LUN: iscsi.NewLUN(heldLUN), DataOut: out, DataIn: in, Attribute: scsi.AttributeSimple}
 		copy(t.CDB[:], cdb)
 		err := s.Do(ctx, &t)
-		var status *initiator.StatusError
-		switch {
-		case err != nil && !errors.As(err, &status):
-			return t, err
-		case t.Status == scsi.StatusBusy, t.Status == scsi.StatusTaskSetFull,
-			t.Status == scsi.StatusCheckCondition && (t.Sense.Key == scsi.UnitAttention || t.Sense.Key == scsi.NotReady || t.Sense.Key == scsi.AbortedCommand):
-		default:
-			return t, nil
+		if errors.As(err, new(*initiator.StatusError)) {
+			err = nil
 		}
-		select {
-		case <-ctx.Done():
-			return t, fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-time.After(pollTime):
+		if err != nil || t.Status != scsi.StatusCheckCondition || t.Sense.Key != scsi.UnitAttention {
+			return t, err
 		}
 	}
 }
