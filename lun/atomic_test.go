@@ -131,12 +131,19 @@ func TestTheLimitOfAtomicWritesIsTold(t *testing.T) {
 	f.bad(t, alice, writeAtomic(0, 1), make([]byte, testBlock), scsi.IllegalRequest, scsi.InvalidCommandOperationCode)
 }
 
-func TestAStateThatIsOutOfDateWritesNothing(t *testing.T) {
-	s := lun.State{Version: 1, Durable: lun.Durable{
-		Identifying: &lun.Identifying{Text: []byte("disk\x00")},
-		Atomic:      &lun.AtomicWrite{Data: make([]byte, testBlock)}, Erasure: &lun.Erasure{Kind: lun.EraseBlocks},
-	}}.OutOfDate()
-	if d := s.Durable; d.Atomic != nil || d.Erasure != nil || d.Identifying == nil {
-		t.Errorf("%+v", d)
+func TestAStateThatIsForcedWritesNothing(t *testing.T) {
+	f := ready(t, fullConfig())
+	data := bytes.Repeat([]byte{6}, testBlock)
+	f.good(t, alice, write10(0, 1), data)
+	s := f.unit.Deactivate()
+	s.Durable.Atomic, s.Durable.Erasure = &lun.AtomicWrite{Data: make([]byte, testBlock)}, &lun.Erasure{Kind: lun.EraseFormat}
+	if err := f.unit.Activate(f.device, f.right, s.Forced()); err != nil {
+		t.Fatal(err)
+	}
+	f.bad(t, alice, testUnitReady(), nil, scsi.UnitAttention, scsi.AsymmetricAccessStateChanged)
+	f.bad(t, alice, testUnitReady(), nil, scsi.MediumError, scsi.SanitizeCommandFailed)
+	f.good(t, alice, sanitize(sanitizeExit, 0, 0), nil)
+	if got := f.good(t, alice, read10(0, 1), nil); !bytes.Equal(got, data) {
+		t.Error("the medium was written to")
 	}
 }

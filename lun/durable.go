@@ -46,11 +46,21 @@ func (d *Durable) check() error {
 	return errors.Join(d.Erasure.check(), d.Atomic.check())
 }
 
-// OutOfDate is what may be relied on of a state that is perhaps older than what
-// was acknowledged: an erasure or atomic write that was under way then may be
-// over, and would undo what was written since.
-func (s State) OutOfDate() State {
-	s.Durable.Erasure, s.Durable.Atomic = nil, nil
+// Forced is what may be relied on of a state that is perhaps older than what was
+// acknowledged: an atomic write or erasure that was under way then may be over,
+// and would undo what was written since. So neither goes on. The erasure has
+// failed, until EXIT FAILURE MODE says that the medium is to be used all the
+// same.
+func (s State) Forced() State {
+	s.Durable.Atomic = nil
+	if e := s.Durable.Erasure; e != nil {
+		failed := *e
+		failed.Failed, failed.Unrestricted = true, true
+		if failed.Kind == EraseFormat {
+			failed.Kind = EraseBlocks
+		}
+		s.Durable.Erasure = &failed
+	}
 	return s
 }
 

@@ -255,13 +255,13 @@ func (r *replica) judge(g ha.Grant, floor ha.Stamp, relied bool) {
 	}
 }
 
-// accept goes on with what there is, as the operator forces. What is only
-// perhaps the newest must not write to the medium.
+// accept goes on with what there is, as the operator forces. What is perhaps
+// not the newest must not write to the medium.
 func (r *replica) accept() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.reign && (r.trust.gap != nil || r.at.Before(r.trust.floor)) {
-		r.state = r.state.OutOfDate()
+	if !r.reign {
+		r.state = r.state.Forced()
 	}
 	r.trust = trust{judged: true, told: r.trust.told}
 	r.dirty = true

@@ -27,17 +27,14 @@ func TestABrainWaitsForTheFloorThatBelongsToItsGrant(t *testing.T) {
 	}
 }
 
-func TestAStateThatIsForcedThoughOutOfDateWritesNothing(t *testing.T) {
-	for _, tc := range []struct {
-		floor ha.Stamp
-		kept  bool
-	}{{ha.Stamp{Epoch: 3, Version: 1}, true}, {ha.Stamp{Epoch: 5, Version: 1}, false}} {
+func TestAStateThatIsForcedWritesNothing(t *testing.T) {
+	for _, reign := range []bool{true, false} {
 		var r replica
-		r.load(statefile.Record{At: ha.Stamp{Epoch: 4, Version: 2}, State: lun.State{Version: 1, Durable: lun.Durable{Erasure: &lun.Erasure{Kind: lun.EraseBlocks}}}}, nil)
-		r.judge(ha.Grant{Epoch: 6}, tc.floor, true)
+		r.load(statefile.Record{State: lun.State{Version: 1, Durable: lun.Durable{Erasure: &lun.Erasure{Kind: lun.EraseBlocks}}}}, nil)
+		r.reign = reign
 		r.accept()
-		if kept := r.state.Durable.Erasure != nil; kept != tc.kept {
-			t.Errorf("floor %v: the erasure goes on: %t", tc.floor, kept)
+		if failed := r.state.Durable.Erasure.Failed; failed == reign {
+			t.Errorf("the brain is here: %t, the erasure has failed: %t", reign, failed)
 		}
 	}
 }
