@@ -17,7 +17,10 @@ func (r *run) disturb(ctx context.Context) error {
 	if err := pause(ctx, r.options.Duration/faultFraction); err != nil {
 		return err
 	}
-	v := r.cluster.look(ctx)
+	v, err := r.cluster.served(ctx)
+	if err != nil {
+		return err
+	}
 	primary, secondary, err := r.cluster.roles(v)
 	if err != nil {
 		return err
@@ -49,6 +52,20 @@ func (r *run) disturb(ctx context.Context) error {
 		return err
 	}
 	return r.recovered(ctx)
+}
+
+// served looks until somebody is primary: on a machine that is busy the right to
+// serve may be lost for a moment.
+func (c *cluster) served(ctx context.Context) (view, error) {
+	for deadline := time.Now().Add(recoveryTime); ; {
+		v := c.look(ctx)
+		if v.primary() != 0 || time.Now().After(deadline) {
+			return v, nil
+		}
+		if err := pause(ctx, pollTime); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // roles finds who is primary.
