@@ -74,7 +74,7 @@ func (a *arbiter) trip() time.Duration {
 	d := a.w.net.delay()
 	if a.w.chance(a.w.plan.arbiterSlow) {
 		d += a.w.between(0, 900*ms)
-		if a.w.chance(0.2) {
+		if a.w.chance(a.w.plan.arbiterSlow) {
 			d += a.w.between(0, 2500*ms)
 		}
 	}
@@ -127,7 +127,12 @@ func (a *arbiter) call(c *controller, patience time.Duration, work func() func()
 		}
 		answer(work())
 	}
-	a.w.after(a.trip(), func() { a.arrive(c, apply) })
+	there := a.trip()
+	if patience > 0 && a.w.chance(a.w.plan.lateRequests) {
+		there += a.w.between(500*ms, 2500*ms)
+		a.w.nemesis.moment(c)
+	}
+	a.w.after(there, func() { a.arrive(c, apply) })
 }
 
 // arrive is a request at the arbiter's door. One that comes while there is no
@@ -194,7 +199,9 @@ func (c *controller) takesOver(changes []ha.Change, after []ha.Grant) bool {
 // apply is the compare-and-set.
 func (a *arbiter) apply(c *controller, ch ha.Change) ha.Grant {
 	g := &a.grants[a.w.unitOf(ch.LUN)]
-	if g.Epoch != ch.From || ch.Held != 0 && a.leases[ch.Held] == 0 || ch.Lapsed != 0 && a.leases[ch.Lapsed] != 0 {
+	lease := ch.Held != 0 && a.leases[ch.Held] == 0 || ch.Lapsed != 0 && a.leases[ch.Lapsed] != 0
+	a.w.oracle.asked(c, a.w.unitOf(ch.LUN), g.Epoch == ch.From && lease)
+	if g.Epoch != ch.From || lease {
 		return *g
 	}
 	if err := ch.To.Validate(); err != nil || ch.To.Epoch != ch.From+1 {

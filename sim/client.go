@@ -320,7 +320,7 @@ func (s *session) answer(cmd *command, r result) {
 		}
 		if r.status == statusGood || r.status == statusMoveFailed {
 			w.oracle.ended(c.op, r.value)
-			w.after(w.between(ms, 60*ms), c.next)
+			w.after(w.between(ms, w.plan.think), c.next)
 			return
 		}
 		if w.chance(0.7) {

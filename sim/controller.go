@@ -220,6 +220,7 @@ func (c *controller) tick() {
 	for _, u := range c.units[:c.w.plan.units] {
 		u.sweep()
 	}
+	c.w.oracle.waits(c)
 }
 
 // post hands an event to the loop.

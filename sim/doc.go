@@ -12,13 +12,23 @@
 // # What is checked
 //
 // S1 whenever a right is given: nobody else has it, each by its own clock; and
-// whoever answers a command has it. S2 and S3 by porcupine on the history of
-// each block. S4 whenever a write reaches the disk: no later brain has started.
-// S5 whenever a brain starts: its state is the last one acknowledged or newer;
-// and by porcupine on the registrations. S6 after every step of a core. S7 on
-// every answer to a client. Whoever is to be fenced is, before anybody serves.
-// L1 at the end, when all is repaired: every client gets through, and every
-// controller is a candidate again.
+// whoever answers a command has it, and lends it for no longer (mode 1). S2 and S3
+// whenever a client is answered, of each block and registration, and again at the
+// end by porcupine on the whole history. S4 whenever a write reaches the disk: no
+// later brain has started, the block was not given to others, and no client was
+// told of a newer value. S5 whenever a brain starts: its state is the last one
+// acknowledged or newer. S6 after every step of a core. S7 on every answer to a
+// client, and of what is held. Whoever is to be fenced is, before anybody serves.
+// L1 when all is repaired: every client gets through, and every controller is a
+// candidate again; and again with one last fault that stays.
+//
+// # What a life is like
+//
+// A plan is drawn first: 2 to 8 controllers, mode 0, 1 or 2, the fence, how fast
+// clocks run, how nasty everything is. Most lives have a theme, because some
+// troubles need several things together that seldom meet by chance; the others
+// have any faults. A life whose faults come too often tests little: nothing is
+// served in it.
 //
 // # What is assumed
 //
@@ -27,7 +37,15 @@
 // be under way in the cluster: held, then stuck in the link. A process that was
 // killed is only started anew, and only counts as fenced, when the writes it
 // had given to the kernel have ended. Where the fence is in vain, which must
-// not hurt the right to serve, a write lands at the instant it is issued.
+// not hurt the right to serve, a write lands at the instant it is issued; so it
+// does where nothing fences secondaries that write. There is an arbiter, and
+// stable storage is never lost.
+//
+// # Planted bugs
+//
+// With the build tag mutants the core and the model around it have switches that
+// turn one rule off each. A test plants one after the other and demands that a
+// life breaks a promise because of it.
 //
 // The rules are those of docs/ha.md and of the package comment of ha.
 package sim

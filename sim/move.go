@@ -27,7 +27,7 @@ func (a *admission) routed(g ha.Grant, r ha.Route) {
 func (a *admission) forbid(epoch uint64) { a.floor = max(a.floor, epoch) }
 
 func (a *admission) may(n ha.NodeID, epoch uint64) bool {
-	return epoch != 0 && a.grant.Epoch == epoch && a.grant.Has(n) && (epoch >= a.floor || mutantTicketAfterFence)
+	return epoch != 0 && a.grant.Epoch == epoch && a.grant.Has(n) && epoch >= a.floor
 }
 
 // ticket lets a controller move the data of one command.
@@ -49,6 +49,7 @@ func (b *brain) allow(j *job) {
 		b.moved(j, false)
 		return
 	}
+	c.w.oracle.lent(b.u, span)
 	t := &ticket{j: j, r: j.r, to: to, by: c, pair: j.pair}
 	c.w.counts.Tickets++
 	if !e.send(dataStream, func() { to.ticketCame(t, span) }) {

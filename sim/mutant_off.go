@@ -30,7 +30,6 @@ const (
 	mutantImpatientClient   = false
 	mutantFenceNotAwaited   = false
 	mutantRestartUnawaited  = false
-	mutantTicketAfterFence  = false
 	mutantTicketBeyondRight = false
 	mutantTicketFromReceipt = false
 	mutantTicketUnchecked   = false

@@ -29,7 +29,6 @@ var (
 	mutantImpatientClient   bool // a client gives up before the cluster has
 	mutantFenceNotAwaited   bool // a fence counts as soon as it was started
 	mutantRestartUnawaited  bool // a process starts before the writes of the last one have ended
-	mutantTicketAfterFence  bool // the primary gives tickets to whom it has left out
 	mutantTicketBeyondRight bool // a ticket lasts longer than the right of who gives it
 	mutantTicketFromReceipt bool // a ticket counts from when it came
 	mutantTicketUnchecked   bool // the ticket is not looked at before the medium is touched
@@ -66,7 +65,6 @@ var Mutants = map[string]*bool{
 	"impatient-client":    &mutantImpatientClient,
 	"fence-not-awaited":   &mutantFenceNotAwaited,
 	"restart-unawaited":   &mutantRestartUnawaited,
-	"ticket-after-fence":  &mutantTicketAfterFence,
 	"ticket-beyond-right": &mutantTicketBeyondRight,
 	"ticket-from-receipt": &mutantTicketFromReceipt,
 	"ticket-unchecked":    &mutantTicketUnchecked,

@@ -33,6 +33,8 @@ const (
 	faultComa
 	faultStalledHandover
 	faultStalledSleep
+	faultRelapse
+	faultVainHandover
 	faultKinds
 )
 
@@ -40,7 +42,7 @@ func (k faultKind) String() string {
 	return [...]string{
 		"crash", "power", "pause", "cut", "one-way", "reset", "stall", "cut-arbiter", "arbiter-down", "isolate",
 		"disk", "cut-client", "loop", "promote", "shutdown", "flap", "ping-pong", "storm", "maintenance", "deaf", "coma",
-		"stalled-handover", "stalled-sleep",
+		"stalled-handover", "stalled-sleep", "relapse", "vain-handover",
 	}[k]
 }
 
@@ -230,6 +232,21 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 	case faultStalledSleep: // of who sent commands that are on their way
 		n.stallStream(c, other, dataStream, w.between(time.Second, 3*time.Second))
 		w.after(w.between(0, 300*ms), func() { c.stuckTil = w.now + w.between(500*ms, time.Second) })
+	case faultRelapse: // it dies, comes back at once, and is not heard by all
+		c.crash(false, "killed")
+		c.restart(w.between(5*ms, 60*ms))
+		w.after(w.between(0, 300*ms), func() {
+			if !w.healed {
+				n.cut("link", w.between(300*ms, 8*time.Second), c, other, w.chance(0.7))
+			}
+		})
+	case faultVainHandover: // the successor cannot take what was given up for it
+		n.promote(c)
+		w.after(w.between(0, 4*ms), func() {
+			if !w.healed {
+				n.cutArbiter(c, w.between(900*ms, 1700*ms))
+			}
+		})
 	case faultDeaf:
 		w.strikes(c.id, "hears nothing of the arbiter for %v", d)
 		w.net.arbiterDeaf[c.id]++

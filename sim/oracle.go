@@ -21,6 +21,7 @@ type watched struct {
 	acked   prState   // the newest registrations that were acknowledged
 	unfence []unfence // who must be fenced before anybody serves
 	served  time.Duration
+	inVain  [ha.MaxNodes + 1]int // requests in a row that a lease was in the way of
 }
 
 // unfence is a controller from which the unit was taken.
@@ -90,6 +91,17 @@ func (o *oracle) acknowledged(b *brain, j *job) {
 	}
 }
 
+// asked checks that the arbiter is not asked again and again for what it cannot
+// grant, because a lease is in the way.
+func (o *oracle) asked(c *controller, unit int, inVain bool) {
+	n := &o.units[unit].inVain[c.id]
+	if !inVain {
+		*n = 0
+	} else if *n++; *n > 80 {
+		o.w.violated("L1", "controller %d asks the arbiter in vain for %s, for the %dth time", c.id, o.w.names[unit], *n)
+	}
+}
+
 // released checks S7: a command that nobody serves, and that has been held for as
 // long as it may, is not sent to and fro any more.
 func (o *oracle) released(e *errand) {
@@ -100,12 +112,37 @@ func (o *oracle) released(e *errand) {
 	}
 }
 
+// waits checks S7: nothing is waited for at a primary that is one no more.
+func (o *oracle) waits(c *controller) {
+	for id := range c.peers {
+		for _, r := range c.peers[id].requests {
+			u := c.units[r.unit]
+			elsewhere := u.way.Kind != ha.RouteHold && u.way.Primary != ha.NodeID(id)
+			if elsewhere && r.epoch < u.way.Epoch && !r.moving && c.clock() > u.wayAt+withdrawAfter+2*lease {
+				o.w.violated("S7", "controller %d waits for what it sent to %d in epoch %d: a %v", c.id, id, r.epoch, r.e.cmd)
+			}
+		}
+	}
+}
+
+// lent checks S1 where a right is lent to another controller: not for longer than
+// this one has it.
+func (o *oracle) lent(u *unit, span ha.Instant) {
+	if u.c.clock()+span > u.right {
+		o.w.violated("S1", "%s: controller %d has the right until %v of its clock and gives a ticket until %v", u.name, u.c.id, u.right, u.c.clock()+span)
+	}
+}
+
 // landed checks S4: no write of a brain reaches the disk after another brain
 // has started.
 func (o *oracle) landed(dw *diskWrite) {
 	if t := dw.ticket; t != nil && t.over {
 		o.w.violated("S4", "%s: a write of value %d to block %d by controller %d lands after controller %d has given the block to others",
 			o.w.names[dw.unit], dw.value, dw.block, dw.c.id, t.by.id)
+	}
+	if told := o.newest[place{unit: dw.unit, block: dw.block}]; dw.value < told {
+		o.w.violated("S4", "%s: a write of value %d to block %d by controller %d lands after a client was told of value %d",
+			o.w.names[dw.unit], dw.value, dw.block, dw.c.id, told)
 	}
 	if newest := o.units[dw.unit].brain; dw.brain != newest {
 		o.w.violated("S4", "%s: a write of value %d to block %d by controller %d lands after another brain has started",

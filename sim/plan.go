@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -70,6 +71,7 @@ const (
 
 // plan is what a life is like: drawn once, before it begins.
 type plan struct {
+	theme                         string
 	nodes, units, blocks, clients int
 
 	rates       [ha.MaxNodes + 1]rate
@@ -94,6 +96,7 @@ type plan struct {
 	sluggish     float64 // chance that a goroutine is late
 	arbiterSlow  float64 // chance that a request or answer is slow
 	arbiterLoses float64 // chance that an answer is lost
+	lateRequests float64 // chance that a request is under way for seconds
 	stuckWrites  float64 // chance that a write of the disk takes long
 	slowOpens    float64 // chance that opening the backend does
 	registers    int     // percent of the operations about registrations
@@ -103,6 +106,7 @@ type plan struct {
 	aftershock float64         // chance that another follows at once
 	spite      float64         // chance of one when it hurts most
 	loss, late float64         // chances of a datagram
+	think      time.Duration   // a client does between two commands, at most
 	operator   time.Duration   // how long nothing is served before he acts
 	active     time.Duration   // how long there are faults
 }
@@ -147,7 +151,7 @@ func draw(seed uint64) plan {
 		slowOpens: oneOf(0, 0.02, 0.3), registers: 10 + 15*r.IntN(3),
 		every: between(80*ms, 1500*ms), aftershock: oneOf(0, 0.3, 0.6), spite: oneOf(0, 0.01, 0.05, 0.2),
 		loss: oneOf(0.03, 0.03, 0.2), late: oneOf(0.1, 0.1, 0.4), operator: between(time.Second, 4*time.Second),
-		active: between(15*time.Second, 40*time.Second),
+		active: between(15*time.Second, 40*time.Second), think: []time.Duration{10 * ms, 60 * ms, 60 * ms}[r.IntN(3)],
 	}
 	switch n := r.IntN(20); {
 	case n >= 18:
@@ -178,11 +182,13 @@ func draw(seed uint64) plan {
 	if chance(0.3) {
 		p.failback = between(300*ms, 3*time.Second)
 	}
+	home := r.Perm(p.nodes)
 	for i := range p.home {
-		p.home[i] = ha.NodeID(1 + r.IntN(p.nodes))
+		p.home[i] = ha.NodeID(1 + home[i%p.nodes])
 	}
 	p.drawClocks(r)
 	p.drawFaults(r)
+	p.drawTheme(r)
 	// Longer than a command can be under way: on its way here, to the primary and
 	// back as slowly as the link bears, held, and once more to the primary.
 	p.patience = slowestPath + p.holdTime + 3*(p.linkGivesUp+slowestLink) + 500*ms
@@ -244,11 +250,11 @@ func (p *plan) String() string {
 	return fmt.Sprintf("%d controllers in mode %s; %d logical units of %d blocks, at home at %v, fail-back after %v; %d clients, SET TARGET PORT GROUPS %v\n"+
 		"fence: %v, fails %.1f, slow %.1f; clocks in millionths of true time: %v, arbiter %v\n"+
 		"start grace %v, stall %v, held for %v at most (%d commands), link gives up after %v, clients after %v; network %v, loop every %v\n"+
-		"chances: retransmission %v, late goroutine %v, slow arbiter %v, lost answer %v, slow write %v, slow opening %v; messages of cores as datagrams %v (lost %v, late %v)\n"+
-		"faults every %v for %v, aftershocks %v, at bad moments %v: %s",
+		"chances: retransmission %v, late goroutine %v, slow arbiter %v, lost answer %v, late request %v, slow write %v, slow opening %v; messages of cores as datagrams %v (lost %v, late %v)\n"+
+		"faults every %v for %v, aftershocks %v, at bad moments %v: %s; theme: %s",
 		p.nodes, what, p.units, p.blocks, p.home[:p.units], span(p.failback), p.clients, p.moves,
 		p.fence, p.fenceFails, p.fenceSlow, p.rates[1:p.nodes+1], p.arbiterRate,
 		span(p.startGrace), span(p.stall), span(p.holdTime), p.maxHeld, span(p.linkGivesUp), span(p.patience), p.latency.Round(us), p.tick,
-		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.stuckWrites, p.slowOpens, p.datagrams, p.loss, p.late,
-		span(p.every), span(p.active), p.aftershock, p.spite, strings.Join(f, " "))
+		p.retransmits, p.sluggish, p.arbiterSlow, p.arbiterLoses, p.lateRequests, p.stuckWrites, p.slowOpens, p.datagrams, p.loss, p.late,
+		span(p.every), span(p.active), p.aftershock, p.spite, strings.Join(f, " "), cmp.Or(p.theme, "none"))
 }

@@ -92,7 +92,7 @@ func TestTheSameSeedTellsTheSameStory(t *testing.T) {
 func TestLivesMeetEverything(t *testing.T) {
 	var total Counts
 	modes, fences, nodes := map[mode]int{}, map[fenceKind]int{}, map[int]int{}
-	for seed := range uint64(300) {
+	for seed := range uint64(3000) {
 		p := draw(seed)
 		modes[p.mode]++
 		fences[p.fence]++

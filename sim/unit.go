@@ -15,8 +15,9 @@ type unit struct {
 	primary ha.NodeID // of it
 	right   ha.Instant
 
-	way    ha.Route // where commands go now
-	want   ha.Route // where they are to go
+	way    ha.Route   // where commands go now
+	wayAt  ha.Instant // since when
+	want   ha.Route   // where they are to go
 	drains []ha.Drain
 	moving bool // the mover is at work
 	again  bool // and has more to do
@@ -159,7 +160,7 @@ func (u *unit) arrangeNow(want ha.Route, drains []ha.Drain) {
 // openWay lets commands go, unless another way has been asked for meanwhile:
 // then the mover is about to see to that.
 func (u *unit) openWay(r ha.Route) {
-	u.way = r
+	u.way, u.wayAt = r, u.c.clock()
 	if u.open() {
 		u.releaseHeld()
 	}
