@@ -13,9 +13,9 @@ import (
 	"github.com/tandem-san/tandem/scsi"
 )
 
-// twins starts two controllers without an arbiter. Logical unit 0 is served by
-// the first, logical unit 1 by the second.
-func twins(t *testing.T) [2]*site {
+// twins starts two controllers without an arbiter, in a mode. Logical unit 0 is
+// served by the first, logical unit 1 by the second.
+func twins(t *testing.T, mode int) [2]*site {
 	t.Helper()
 	authority, err := identity.NewAuthority("beast")
 	if err != nil {
@@ -33,12 +33,12 @@ func twins(t *testing.T) [2]*site {
 			s.write(name, b)
 		}
 		roles := []string{"primary", "secondary"}
-		text := fmt.Sprintf(`ha { cluster beast id %d mode 2 listen %s peer %d %s certificate %%s/node.pem key %%s/node.key ca %%s/ca.pem arbiter none }
+		text := fmt.Sprintf(`ha { cluster beast id %d mode %d listen %s peer %d %s certificate %%s/node.pem key %%s/node.key ca %%s/ca.pem arbiter none }
 state %%s/state
 target %s { auth-group no-authentication portal-group pg0
 	lun 0 { path %s/a size 16M option shared on option ha_role %s }
 	lun 1 { path %s/b size 16M option shared on option ha_role %s }
-}`, i+1, listen[i], 2-i, listen[1-i], disk, disks, roles[i], disks, roles[1-i])
+}`, i+1, mode, listen[i], 2-i, listen[1-i], disk, disks, roles[i], disks, roles[1-i])
 		s.launch(s.text(text))
 	}
 	for _, s := range sites {
@@ -69,7 +69,13 @@ func run(t *testing.T, s *initiator.Session, lun uint16, cdb initiator.CDB, out 
 }
 
 func TestACopyReachesTheLogicalUnitsOfBothControllers(t *testing.T) {
-	sites := twins(t)
+	for _, mode := range []int{1, 2} {
+		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) { copiesReach(t, mode) })
+	}
+}
+
+func copiesReach(t *testing.T, mode int) {
+	sites := twins(t, mode)
 	const blocks = 4096
 	data := bytes.Repeat([]byte("tandem, "), blocks*512/8)
 	for through, s := range sites {
