@@ -6,7 +6,7 @@ import "fmt"
 // until the primary is silent for longer than every promise made to it.
 func (c *Core) follow(u *unit) {
 	c.failBack(u)
-	if c.leaving || !u.cfg.Automatic && c.now >= u.forced {
+	if c.leaving || c.takeReleased(u) || !u.cfg.Automatic && c.now >= u.forced {
 		return
 	}
 	quiet := c.takeoverAt(u)
@@ -108,11 +108,12 @@ func (c *Core) answerHeartbeat(from NodeID, m Message) {
 
 // canPromise reports whether a claim is of the newest grant and no request of
 // our own to take the logical unit is in the air, of this life or an earlier
-// one (see the package comment, In doubt).
+// one (see the package comment, In doubt), nor about to be.
 func (c *Core) canPromise(u *unit, claimed Grant) bool {
 	if claimed.Epoch == u.grant.Epoch && !claimed.Equal(u.grant) {
 		c.alarm(u, fmt.Sprintf("two grants of one epoch: %v here, %v claimed", u.grant, claimed))
 		return false
 	}
-	return c.known && claimed.Epoch == u.grant.Epoch && (u.pending == nil || mutantPromiseInDoubt)
+	taking := u.pending != nil || u.isOffered() && !c.leaving
+	return c.known && claimed.Epoch == u.grant.Epoch && (!taking || mutantPromiseInDoubt)
 }

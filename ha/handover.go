@@ -179,8 +179,8 @@ func (c *Core) release(u *unit) {
 	}
 }
 
-// releaseReceived takes over what the primary has just given up: no promise
-// has to run out first.
+// releaseReceived notes what the primary has just given up; takeReleased takes
+// it over.
 func (c *Core) releaseReceived(from NodeID, m Message) {
 	for _, claim := range m.Claims {
 		u := c.named[claim.LUN]
@@ -188,12 +188,22 @@ func (c *Core) releaseReceived(from NodeID, m Message) {
 			continue
 		}
 		c.learn(u, claim.Grant)
-		if u.grant.Epoch != claim.Grant.Epoch && !mutantOldRelease || u.pending != nil || c.leaving {
-			continue
+		if u.grant.Epoch == claim.Grant.Epoch || mutantOldRelease {
+			u.offered = u.grant.Epoch
 		}
-		to := Grant{Epoch: u.grant.Epoch + 1, Primary: c.cfg.Self, Candidates: slices.Clone(u.grant.Candidates)}
-		c.request(u, Change{LUN: u.cfg.Name, From: u.grant.Epoch, To: to})
 	}
+}
+
+// takeReleased takes over what the primary has given up to this controller: no
+// promise has to run out first. When the arbiter's answer is lost it asks again;
+// else the primary of before would be fenced, which waits for its successor.
+func (c *Core) takeReleased(u *unit) bool {
+	if !u.isOffered() {
+		return false
+	}
+	to := Grant{Epoch: u.grant.Epoch + 1, Primary: c.cfg.Self, Candidates: slices.Clone(u.grant.Candidates)}
+	c.request(u, Change{LUN: u.cfg.Name, From: u.grant.Epoch, To: to})
+	return true
 }
 
 // reclaim takes back what was released when the successor did not take it.

@@ -28,6 +28,7 @@ type unit struct {
 	// As follower.
 
 	promised Instant // no takeover before it
+	offered  uint64  // the epoch in which the primary gave it up to this controller
 	claimed  bool    // the primary was heard since it became primary
 	forced   Instant // until when the operator's force lasts
 	fit      bool    // it could be served here, since fitSince without a break
@@ -80,6 +81,9 @@ func (u *unit) newPrimary(now Instant, seq uint64) {
 	u.fit = false
 	u.served = false
 }
+
+// isOffered reports whether the primary has given the unit up to this controller.
+func (u *unit) isOffered() bool { return u.offered != 0 && u.offered == u.grant.Epoch }
 
 // unfenced are the controllers still to be fenced.
 func (u *unit) unfenced() NodeSet { return u.grant.Unfenced &^ u.fenced }

@@ -62,4 +62,12 @@
 // events, and it never waits. Each unit has a goroutine that opens and closes
 // the backend and moves the brain, one step after the other, always towards
 // the newest route. Commands run on the goroutines of their sessions.
+//
+// A cluster has a thousand logical units and more, and what happens to one
+// mostly happens to all. So the core takes all events that wait in one step;
+// what it asks of the arbiter while an answer is awaited goes in one request;
+// logical units that are fenced in one step by the same means share one run; the
+// log gets one line; few units at a time take a step, and few states that nobody
+// waits for are written at a time. Else the loop, which gives and asks for
+// promises, would come too late for them.
 package node
