@@ -165,18 +165,18 @@ func (u *Unit) releaseHeld() {
 	}
 }
 
-// sweep is called often while tasks are held: it tries the way again and
-// answers those that waited too long as a port in transition does (S7).
+// sweep is called often while tasks are held: it answers those that waited too long
+// as a port in transition does (S7), also when they were sent on their way in between
+// and came back, and tries the way again.
 func (u *Unit) sweep() {
 	if u.queue.empty() {
 		return
 	}
-	if u.open() {
-		u.releaseHeld()
-		return
-	}
 	for _, e := range u.queue.takeOlder(time.Now().Add(-u.node.cfg.HoldTime)) {
 		e.notReady()
+	}
+	if u.open() {
+		u.releaseHeld()
 	}
 }
 
