@@ -55,21 +55,36 @@ func CHAPOffer() string {
 	return strings.Join(ids, ",")
 }
 
-// ChooseCHAP picks the first algorithm of a CHAP_A list that is known here;
-// the order is the preference of who offers (§6.2.1).
+// ChooseCHAP picks the strongest algorithm of a CHAP_A list that is known
+// here. The target may take any of those proposed (§12.1.3), so that an
+// initiator that proposes MD5 first does not weaken what both can do.
 func ChooseCHAP(list string) (CHAPAlgorithm, error) {
+	best := len(CHAPAlgorithms)
 	for s := range strings.SplitSeq(list, ",") {
 		id, err := parseNumber(s)
 		if err != nil {
 			return CHAPAlgorithm{}, fmt.Errorf("CHAP_A: %w", err)
 		}
-		for _, a := range CHAPAlgorithms {
+		for i, a := range CHAPAlgorithms[:best] {
 			if uint32(a.ID) == id {
-				return a, nil
+				best = i
+				break
 			}
 		}
 	}
-	return CHAPAlgorithm{}, fmt.Errorf("CHAP_A: none of %.60q is known, accepted are %s", list, CHAPOffer())
+	if best == len(CHAPAlgorithms) {
+		return CHAPAlgorithm{}, fmt.Errorf("CHAP_A: none of %.60q is known, accepted are %s", list, CHAPOffer())
+	}
+	return CHAPAlgorithms[best], nil
+}
+
+// ParseCHAPAlgorithm reads the CHAP_A with which a target answers a list: one
+// algorithm, which is known here.
+func ParseCHAPAlgorithm(s string) (CHAPAlgorithm, error) {
+	if strings.Contains(s, ",") {
+		return CHAPAlgorithm{}, fmt.Errorf("CHAP_A: %.60q is a list, one algorithm is due", s)
+	}
+	return ChooseCHAP(s)
 }
 
 // ParseCHAPIdentifier reads CHAP_I: a number of one byte.

@@ -2,6 +2,7 @@ package iscsi
 
 import (
 	"encoding/hex"
+	"strconv"
 	"testing"
 )
 
@@ -37,15 +38,30 @@ func TestCHAPResponsesAreTheHashOfIdentifierSecretAndChallenge(t *testing.T) {
 	}
 }
 
-func TestTheFirstKnownAlgorithmOfTheListIsChosen(t *testing.T) {
-	for list, want := range map[string]int{"5": 5, "7,5": 7, "99,5,8": 5, "0x5": 5, CHAPOffer(): 8} {
+func TestTheStrongestKnownAlgorithmOfTheListIsChosen(t *testing.T) {
+	for list, want := range map[string]int{
+		"5": 5, "7,5": 7, "5,7": 7, "99,5,8": 8, "5,6": 6, "6,5,5": 6, "0x5": 5, "5,8,7,6": 8, CHAPOffer(): 8,
+	} {
 		if a, err := ChooseCHAP(list); err != nil || a.ID != want {
 			t.Errorf("%s: %d, %v", list, a.ID, err)
 		}
 	}
-	for _, list := range []string{"", "99", "MD5", "5 ", "-5"} {
+	for _, list := range []string{"", "99", "MD5", "5 ", "-5", "5,", "8,x"} {
 		if a, err := ChooseCHAP(list); err == nil {
 			t.Errorf("%q: %s", list, a.Name)
+		}
+	}
+}
+
+func TestATargetAnswersWithOneAlgorithm(t *testing.T) {
+	for _, a := range CHAPAlgorithms {
+		if got, err := ParseCHAPAlgorithm(strconv.Itoa(a.ID)); err != nil || got.ID != a.ID {
+			t.Errorf("%d: %d, %v", a.ID, got.ID, err)
+		}
+	}
+	for _, s := range []string{"", "5,7", "8,", "9"} {
+		if a, err := ParseCHAPAlgorithm(s); err == nil {
+			t.Errorf("%q: %s", s, a.Name)
 		}
 	}
 }

@@ -89,6 +89,20 @@ func (r *Reader) segment(h *BHS) int {
 	return n
 }
 
+// PeekHeader gives the next header without taking it, and before its AHS and
+// data segment have come, so that a PDU can be refused by its opcode. It is
+// good until the next call of any method; digests are not looked at. A data
+// segment that was not taken is discarded.
+func (r *Reader) PeekHeader() (*BHS, error) {
+	if err := r.Discard(); err != nil {
+		return nil, err
+	}
+	if err := r.need(BHSLength); err != nil {
+		return nil, err
+	}
+	return (*BHS)(r.buf[r.r:]), nil
+}
+
 // ReadHeader reads the next header and its AHS; both are good until the next
 // ReadHeader. A data segment that was not taken is discarded. io.EOF means
 // that the stream ended between PDUs. With ErrHeaderDigest the stream cannot

@@ -94,7 +94,7 @@ func (l *login) chap() (transit bool, err error) {
 // challenge reads the target's CHAP_A, CHAP_I and CHAP_C.
 func (l *login) challenge() (a iscsi.CHAPAlgorithm, identifier byte, challenge []byte, err error) {
 	chosen, _ := l.negotiator.Declared(iscsi.KeyCHAPA)
-	if a, err = iscsi.ChooseCHAP(chosen); err != nil {
+	if a, err = iscsi.ParseCHAPAlgorithm(chosen); err != nil {
 		return a, 0, nil, err
 	}
 	i, _ := l.negotiator.Declared(iscsi.KeyCHAPI)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/tandem-san/tandem/iscsi"
@@ -14,7 +16,8 @@ import (
 const readBuffer = 64 << 10
 
 // Dial connects to the portal of cfg, logs in to its target and returns the
-// session. The end of ctx ends Dial, not the session.
+// session. When the target says that it has moved, Dial logs in there; a second
+// move is a *LoginError. The end of ctx ends Dial, not the session.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -28,19 +31,40 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 		return nil, err
 	}
 	l.in.Resize(readBuffer)
-	cfg.Logger.Info("iSCSI session begins", "portal", cfg.Portal, "target", cfg.TargetName)
+	cfg.Logger.Info("iSCSI session begins", "portal", l.cfg.Portal, "target", cfg.TargetName)
 	return newSession(l), nil
 }
 
 // connect brings a connection into the full feature phase of a session of the
-// given type.
+// given type. A target that has moved is followed once (RFC 7143 §11.13.5),
+// within the same time.
 func connect(ctx context.Context, cfg Config, sessionType string) (*login, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.LoginTimeout)
+	defer cancel()
+	l, err := logIn(ctx, cfg, sessionType)
+	var moved *LoginError
+	if !errors.As(err, &moved) || moved.Address == "" {
+		return l, err
+	}
+	to, malformed := iscsi.ParseTargetAddress(moved.Address)
+	if malformed != nil {
+		return nil, errors.Join(err, malformed)
+	}
+	from := cfg.Portal
+	cfg.Portal = net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port)))
+	cfg.Logger.Info("iSCSI login redirected", "portal", from, "to", cfg.Portal)
+	if l, err = logIn(ctx, cfg, sessionType); err != nil {
+		return nil, fmt.Errorf("redirected by portal %s: %w", from, err)
+	}
+	return l, nil
+}
+
+// logIn connects to the portal of cfg and logs in, until ctx ends.
+func logIn(ctx context.Context, cfg Config, sessionType string) (*login, error) {
 	address, err := cfg.address()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.LoginTimeout)
-	defer cancel()
 	conn, err := cfg.Dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to portal %s: %w", cfg.Portal, err)

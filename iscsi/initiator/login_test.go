@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,11 +117,8 @@ func TestAHostileLoginIsRefused(t *testing.T) {
 			r, _ := s.request()
 			s.send(iscsi.LoginResponse{CSG: r.CSG, InitiatorTaskTag: r.InitiatorTaskTag, Status: iscsi.LoginNotFound}, nil, true)
 		}, "not found (0203h)"},
-		"a move": {func(s *script) {
-			r, _ := s.request()
-			s.send(iscsi.LoginResponse{CSG: r.CSG, InitiatorTaskTag: r.InitiatorTaskTag, Status: iscsi.LoginTargetMovedTemporarily},
-				iscsi.AppendText(nil, iscsi.KeyValue{Key: iscsi.KeyTargetAddress, Value: "192.0.2.1:3260"}), true)
-		}, "now at 192.0.2.1:3260"},
+		"moved to nowhere":    {moved(""), "login refused: target moved temporarily"},
+		"moved to no address": {moved("[::1"), "a bracket is not closed"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +133,56 @@ func TestAHostileLoginIsRefused(t *testing.T) {
 				t.Fatalf("the login ended with %v, expected %q", err, c.want)
 			}
 		})
+	}
+}
+
+// moved plays a target that has moved.
+func moved(to string) func(*script) {
+	return func(s *script) {
+		r, _ := s.request()
+		var text []byte
+		if to != "" {
+			text = iscsi.AppendText(nil, iscsi.KeyValue{Key: iscsi.KeyTargetAddress, Value: to})
+		}
+		s.send(iscsi.LoginResponse{CSG: r.CSG, InitiatorTaskTag: r.InitiatorTaskTag, Status: iscsi.LoginTargetMovedTemporarily}, text, true)
+	}
+}
+
+func TestATargetThatHasMovedIsFollowed(t *testing.T) {
+	there := listen(t, func(s *script) {
+		if s.login() {
+			s.drain()
+		}
+	})
+	s, err := Dial(t.Context(), testConfig(listen(t, moved(there+",7"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close()
+}
+
+func TestATargetThatMovesAgainIsNotFollowed(t *testing.T) {
+	third := listen(t, func(*script) { t.Error("the second move was followed") })
+	second := listen(t, moved(third))
+	s, err := Dial(t.Context(), testConfig(listen(t, moved(second))))
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("logged in")
+	}
+	var refused *LoginError
+	if !errors.As(err, &refused) || refused.Address != third || !strings.Contains(err.Error(), "redirected by portal") {
+		t.Errorf("the login ended with %v", err)
+	}
+}
+
+func TestTwoPortalsThatRedirectToEachOtherEndTheLogin(t *testing.T) {
+	var address atomic.Pointer[string]
+	loop := func(s *script) { moved(*address.Load())(s) }
+	portal := listen(t, loop, loop, loop)
+	address.Store(&portal)
+	if s, err := Dial(t.Context(), testConfig(portal)); err == nil {
+		_ = s.Close()
+		t.Fatal("logged in")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tandem-san/tandem/iscsi"
 )
@@ -115,19 +116,29 @@ func (l *login) verify() ([]iscsi.KeyValue, error) {
 	p.step = wantNothing
 	name, _ := n.Declared(iscsi.KeyCHAPN)
 	value, _ := n.Declared(iscsi.KeyCHAPR)
-	response, err := iscsi.DecodeBinary(value, p.algorithm.Size)
-	if err != nil {
-		return nil, refuse(iscsi.LoginAuthenticationFailure, "CHAP_R: %v", err)
-	}
+	response, malformed := iscsi.DecodeBinary(value, p.algorithm.Size)
 	user := l.auth.user(name)
 	secret := []byte(nil)
 	if user != nil {
 		secret = user.Secret.Reveal()
 	}
-	// Names that are not known take the same time as wrong secrets.
-	right := p.algorithm.Verify(response, p.identifier, secret, p.challenge)
-	if user == nil || !right {
+	verdict := l.c.server.guesses.judge(time.Now(), l.c.remote.Addr(), func() bool {
+		// Names that are not known take the same time as wrong secrets.
+		known := p.algorithm.Verify(response, p.identifier, secret, p.challenge)
+		return known && user != nil && malformed == nil
+	})
+	switch verdict {
+	case wrong:
+		if malformed != nil {
+			return nil, refuse(iscsi.LoginAuthenticationFailure, "CHAP_R: %v", malformed)
+		}
 		return nil, refuse(iscsi.LoginAuthenticationFailure, "CHAP user %.80q: unknown, or the secret is wrong", name)
+	case unreadNews:
+		l.c.log.Warn("too many wrong CHAP responses from this address: for a while no other is looked at",
+			"initiator", l.session.key.initiator, "accepted", l.c.server.limits.WrongCHAP)
+		fallthrough
+	case unread:
+		return nil, refuse(iscsi.LoginServiceUnavailable, "too many wrong CHAP responses from %v", l.c.remote.Addr())
 	}
 	l.session.user = name
 	p.done = true

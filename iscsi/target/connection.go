@@ -105,7 +105,9 @@ func (c *connection) serve() {
 	defer c.end()
 	ses, err := c.login()
 	if err != nil {
-		c.linger()
+		if !errors.Is(err, errNotLogin) { // who speaks no iSCSI is not waited for
+			c.linger()
+		}
 		c.close(err)
 		if !errors.Is(err, io.EOF) {
 			c.log.Info("login failed", "portal", c.local.String(), "error", *c.cause.Load())

@@ -18,6 +18,7 @@ var (
 	errPingTimeout      = errors.New("the initiator did not answer a ping in time")
 	errLoggedOut        = errors.New("logged out")
 	errHungUp           = errors.New("the initiator closed the connection")
+	errNotLogin         = errors.New("the first PDU is no Login Request")
 	errReset            = errors.New("target cold reset")
 )
 

@@ -30,6 +30,11 @@ type Limits struct {
 	// portals; those above are refused with "service unavailable". Default
 	// 2000.
 	LoginsPerSecond int
+	// WrongCHAP bounds how many CHAP responses in a row may be wrong from one
+	// initiator address, of IPv6 from one subnet; one is forgiven each second.
+	// Logins with CHAP from there are refused above it with "service
+	// unavailable". Default 32.
+	WrongCHAP int
 	// LoginPDU is the longest data segment before full feature phase, in
 	// bytes; default 8192, the least the RFC allows.
 	LoginPDU int
@@ -75,6 +80,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"SessionsPerPortal", &l.SessionsPerPortal, 4096, 1, 65535},
 		{"SessionsPerAddress", &l.SessionsPerAddress, 1024, 1, 65535},
 		{"LoginsPerSecond", &l.LoginsPerSecond, 2000, 1, 1 << 20},
+		{"WrongCHAP", &l.WrongCHAP, 32, 1, 1 << 20},
 		{"LoginPDU", &l.LoginPDU, 8192, 8192, 1 << 20},
 		{"Text", &l.Text, 16 << 10, 8192, 1 << 20},
 		{"Keys", &l.Keys, 64, 16, 1024},

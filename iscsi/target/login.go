@@ -132,16 +132,17 @@ func (l *login) receive() ([]iscsi.KeyValue, error) {
 	return pairs, nil
 }
 
-// receivePDU takes one Login Request and checks its header.
+// receivePDU takes one Login Request and checks its header, before anything
+// that follows the header is read.
 func (l *login) receivePDU() error {
-	h, _, err := l.c.reader.ReadHeader()
-	if err != nil && !errors.Is(err, iscsi.ErrTooLong) {
+	h, err := l.c.reader.PeekHeader()
+	if err != nil {
 		return err
 	}
 	first := l.exchanges == 0
 	if h.Opcode() != iscsi.OpLoginRequest {
 		if first {
-			return fmt.Errorf("the first PDU is %v, not a Login Request", h.Opcode())
+			return fmt.Errorf("%w but %v", errNotLogin, h.Opcode())
 		}
 		return refuse(iscsi.LoginInvalidDuringLogin, "%v during login", h.Opcode())
 	}
@@ -151,6 +152,13 @@ func (l *login) receivePDU() error {
 		if err := l.begin(); err != nil {
 			return err
 		}
+	}
+	if n := h.AHSLength(); n > 0 {
+		return refuse(iscsi.LoginInitiatorError, "a Login Request with %d bytes of additional header segments", n)
+	}
+	_, _, err = l.c.reader.ReadHeader()
+	if err != nil && !errors.Is(err, iscsi.ErrTooLong) {
+		return err
 	}
 	if l.exchanges++; l.exchanges > l.c.server.limits.Exchanges {
 		return refuse(iscsi.LoginInitiatorError, "more than %d Login Requests", l.c.server.limits.Exchanges)

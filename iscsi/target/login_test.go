@@ -100,9 +100,40 @@ func TestLoginsAreRefusedWithTheStatusOfTheRFC(t *testing.T) {
 
 func TestTheFirstPDUMustBeALoginRequest(t *testing.T) {
 	f := newFixture(t, nil)
-	c := f.connect()
-	c.send(iscsi.NOPOut{Immediate: true, InitiatorTaskTag: 1, TargetTransferTag: iscsi.NoTag}, nil)
-	c.expectClosed(0)
+	for name, h := range map[string]iscsi.BHS{
+		"nothing behind it":    {0: byte(iscsi.OpNOPOut)},
+		"text of HTTP":         iscsi.BHS([]byte("GET / HTTP/1.1\r\nHost: 192.0.2.1\r\nUser-Agent: x\r\n")[:iscsi.BHSLength]),
+		"AHS and data to come": {0: byte(iscsi.OpSCSICommand), 4: 0xff, 5: 0xff, 6: 0xff, 7: 0xff},
+		"another reserved one": {0: 0x3f, 4: 0xff},
+	} {
+		c := f.connect()
+		c.sendRaw(h[:])
+		// It does not wait for what the header promises.
+		began := time.Now()
+		if n, err := c.conn.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Errorf("%s: answered", name)
+		}
+		if waited := time.Since(began); waited > patience/2 {
+			t.Errorf("%s: closed after %v", name, waited)
+		}
+	}
+}
+
+func TestALoginRequestIsJudgedByItsHeader(t *testing.T) {
+	f := newFixture(t, nil)
+	for name, lengths := range map[string][]byte{
+		"additional header segments": {0xff, 0, 0, 0},
+		"a huge data segment":        {0, 0xff, 0xff, 0xff},
+	} {
+		c := f.connect()
+		var h iscsi.BHS
+		c.loginRequest(operational, fullFeature).Encode(&h)
+		copy(h[4:], lengths)
+		c.sendRaw(h[:]) // and nothing that it promises
+		if got, _ := c.answer(); got.Status != iscsi.LoginInitiatorError {
+			t.Errorf("%s: %v", name, got.Status)
+		}
+	}
 }
 
 func TestOtherPDUsDuringLoginAreRefused(t *testing.T) {
@@ -237,105 +268,7 @@ func TestEndlessTextIsCut(t *testing.T) {
 	t.Error("24 KiB of text were taken")
 }
 
-func TestCHAPLetsInWhoKnowsTheSecret(t *testing.T) {
-	f := newFixture(t, nil)
-	for _, c := range []struct {
-		name           string
-		user, secret   string
-		mutual, proof  string
-		in             bool
-		targetIsProved bool
-	}{
-		{"one-way", "one-way", "iscsi0pass123456", "", "", true, false},
-		{"mutual", "mutual", "iscsi1pass123456", "target", "iscsi2pass123456", true, true},
-		{"mutual user that does not ask", "mutual", "iscsi1pass123456", "", "", true, false},
-		{"wrong secret", "one-way", "iscsi1pass123456", "", "", false, false},
-		{"secret of the target", "mutual", "iscsi2pass123456", "", "", false, false},
-		{"unknown user", "nobody", "iscsi0pass123456", "", "", false, false},
-		{"mutual asked of a user without", "one-way", "iscsi0pass123456", "target", "iscsi2pass123456", false, false},
-		{"target that does not know the secret", "mutual", "iscsi1pass123456", "target", "iscsi3pass123456", false, false},
-	} {
-		s, err := f.tryDial(func(cfg *initiator.Config) {
-			cfg.TargetName = secretName
-			cfg.CHAP = &initiator.Credentials{Name: c.user, Secret: iscsi.NewSecret(c.secret)}
-			if c.mutual != "" {
-				cfg.Mutual = &initiator.Credentials{Name: c.mutual, Secret: iscsi.NewSecret(c.proof)}
-			}
-		})
-		if (err == nil) != c.in {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if c.in {
-			if got := f.Sessions()[0].User; got != c.user {
-				t.Errorf("%s: the session is of user %q", c.name, got)
-			}
-			_ = s.Close()
-			eventually(t, "the session ends", func() bool { return len(f.Sessions()) == 0 })
-		} else if c.mutual == "" {
-			var refused *initiator.LoginError
-			if !errors.As(err, &refused) || refused.Status != iscsi.LoginAuthenticationFailure {
-				t.Errorf("%s: %v", c.name, err)
-			}
-		}
-	}
-	if _, err := f.tryDial(func(cfg *initiator.Config) { cfg.TargetName = secretName }); err == nil {
-		t.Error("logged in without a secret")
-	}
-}
-
 // startCHAP goes as far as the challenge of the target.
-func startCHAP(c *client) (iscsi.LoginRequest, map[string]string) {
-	r := c.loginRequest(security, operational)
-	r.Transit = false
-	c.send(r, pairs("InitiatorName", initiatorName, "TargetName", secretName, "AuthMethod", "CHAP"))
-	c.answer()
-	c.send(r, pairs("CHAP_A", "5"))
-	_, said := c.answer()
-	return r, said
-}
-
-func TestAReflectedChallengeIsRefused(t *testing.T) {
-	f := newFixture(t, nil)
-	c := f.connect()
-	r, said := startCHAP(c)
-	a, err := iscsi.ChooseCHAP(said["CHAP_A"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := iscsi.ParseCHAPIdentifier(said["CHAP_I"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	challenge, err := iscsi.DecodeBinary(said["CHAP_C"], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response := iscsi.EncodeBinary(a.Response(id, []byte("iscsi1pass123456"), challenge))
-	c.send(r, pairs("CHAP_N", "mutual", "CHAP_R", response, "CHAP_I", "1", "CHAP_C", said["CHAP_C"]))
-	if got, said := c.answer(); got.Status != iscsi.LoginAuthenticationFailure || said["CHAP_R"] != "" {
-		t.Errorf("%v, %v", got.Status, said)
-	}
-}
-
-func TestAChallengeIsGoodForOneResponse(t *testing.T) {
-	f := newFixture(t, nil)
-	seen := map[string]bool{}
-	for range 3 {
-		c := f.connect()
-		r, said := startCHAP(c)
-		if seen[said["CHAP_C"]] {
-			t.Error("the same challenge twice")
-		}
-		seen[said["CHAP_C"]] = true
-		c.send(r, pairs("CHAP_N", "mutual", "CHAP_R", "0x00"))
-		if got, _ := c.answer(); got.Status != iscsi.LoginAuthenticationFailure {
-			t.Error(got.Status)
-		}
-		c.expectClosed(0)
-	}
-}
-
 func TestPortalGroupsAndTargetsRedirect(t *testing.T) {
 	elsewhere := netip.MustParseAddrPort("[2001:db8::1]:3261")
 	for name, adjust := range map[string]func(*target.Config){
@@ -366,3 +299,30 @@ func TestASecondConnectionForASessionIsRefused(t *testing.T) {
 	}
 	first.ping()
 }
+
+func TestARedirectedInitiatorArrives(t *testing.T) {
+	f := newFixture(t, func(c *target.Config, _ *target.Options) {
+		c.PortalGroups = append(c.PortalGroups, target.PortalGroup{Name: "pg1", Tag: 258, DiscoveryAuth: anyone,
+			Portals: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
+		c.Targets[1].Ports = append(c.Targets[1].Ports, target.Port{PortalGroup: "pg1", Auth: chap, RelativePort: 2})
+		c.Targets[0].Ports = append(c.Targets[0].Ports, target.Port{PortalGroup: "pg1", Auth: anyone, RelativePort: 2})
+	})
+	f.config.PortalGroups[0].Redirect = f.Portals()["pg1"][0]
+	if err := f.Apply(f.config); err != nil {
+		t.Fatal(err)
+	}
+	f.dial(nil)
+	f.dial(func(c *initiator.Config) {
+		c.TargetName = secretName
+		c.CHAP = &initiator.Credentials{Name: "one-way", Secret: iscsi.NewSecret("iscsi0pass123456")}
+	})
+	for _, s := range f.Sessions() {
+		if s.PortalGroup != "pg1" {
+			t.Errorf("the session is in portal group %s", s.PortalGroup)
+		}
+	}
+	if n := len(f.Sessions()); n != 2 {
+		t.Errorf("%d sessions", n)
+	}
+}
+

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type Server struct {
 	limits Limits
 	wanted iscsi.Wanted
 	config atomic.Pointer[snapshot]
+	// guesses are the wrong CHAP responses.
+	guesses guessing
 
 	// applying is held by Start, Apply and Shutdown, one after the other.
 	applying sync.Mutex
@@ -79,6 +82,8 @@ func New(c Config, o Options) (*Server, error) {
 		handles:     map[uint16]*session{},
 		stop:        make(chan struct{}),
 	}
+	s.guesses.burst = limits.WrongCHAP
+	s.guesses.byHost = map[netip.Addr]*list.Element{}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
