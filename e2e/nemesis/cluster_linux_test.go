@@ -236,6 +236,11 @@ func (c *cluster) await(ctx context.Context) error {
 }
 
 func (c *cluster) whole(ctx context.Context) error {
+	for _, m := range c.members() {
+		if m.isLeaving() {
+			return fmt.Errorf("%s has not yet ended as it was told to", m.name)
+		}
+	}
 	errs := make([]error, len(c.controllers))
 	serving := make([]int, len(c.controllers))
 	var wg sync.WaitGroup

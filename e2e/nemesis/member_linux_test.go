@@ -32,10 +32,11 @@ type member struct {
 	wg     sync.WaitGroup
 	began  chan error // of the first start
 
-	mu    sync.Mutex
-	cmd   *exec.Cmd // of the present life; nil between lives
-	pause time.Duration
-	lives int
+	mu      sync.Mutex
+	cmd     *exec.Cmd // of the present life; nil between lives
+	pause   time.Duration
+	lives   int
+	leaving bool // it was told to end, and has not yet
 }
 
 // defaultPause is how long a process that ended by itself stays away.
@@ -63,7 +64,7 @@ func (m *member) supervise(ctx context.Context) {
 			stopped()
 		}
 		m.mu.Lock()
-		m.cmd = nil
+		m.cmd, m.leaving = nil, false
 		rest := m.pause
 		m.pause = defaultPause
 		m.mu.Unlock()
@@ -110,8 +111,16 @@ func (m *member) signal(s syscall.Signal, rest time.Duration) {
 		m.pause = rest
 	}
 	if m.cmd != nil {
+		m.leaving = m.leaving || s == syscall.SIGTERM
 		_ = m.cmd.Process.Signal(s) // it may have ended this moment
 	}
+}
+
+// isLeaving tells whether it was told to end, and is about to.
+func (m *member) isLeaving() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leaving
 }
 
 // stop ends the process for good.
