@@ -82,3 +82,48 @@ func TestOnlyTheInitiatorsThatAreNamedAreLetIn(t *testing.T) {
 		t.Errorf("an initiator that is not named is let in: %s", r.stdout)
 	}
 }
+
+func TestAnAddressThatGuessesSecretsIsHeldUp(t *testing.T) {
+	t.Parallel()
+	s := newSingle(t)
+	s.configure(t, "auth-group users { chap alice "+aliceSecret+" }",
+		"target "+target+" { auth-group users  portal-group pg0  lun 0 { backend ramdisk  size 16M } }",
+		open(target+".open", "lun 0 { backend ramdisk  size 16M }"))
+	s.start(t)
+	wrong, right := url("alice%wrong-secret-1@"+s.portal, target, 0), url("alice%"+aliceSecret+"@"+s.portal, target, 0)
+	eventually(t, "guesses are refused unread", func() bool {
+		if r := run(t, "iscsi-inq", wrong); r.code == 0 {
+			t.Fatalf("let in: %s", r.stdout)
+		}
+		return strings.Contains(s.output.String(), "too many wrong CHAP responses from this address")
+	})
+	contains(t, succeed(t, "iscsi-inq", url(s.portal, target+".open", 0)), "Vendor:TANDEM")
+	eventually(t, "the right secret lets in again", func() bool { return run(t, "iscsi-inq", right).code == 0 })
+}
+
+func TestInitiatorsFollowARedirection(t *testing.T) {
+	t.Parallel()
+	s := newSingle(t)
+	there := freeAddress(t, "127.0.0.1")
+	group := func(name, statements string) string {
+		return "portal-group " + name + " { discovery-auth-group no-authentication  " + statements + " }"
+	}
+	all := freeAddress(t, "127.0.0.1")
+	s.configure(t, group("there", "listen "+there), group("all", "listen "+all+"  redirect "+there),
+		"auth-group users { chap alice "+aliceSecret+" }",
+		// Through the group, before authentication; and of the target, after it.
+		"target "+target+" { auth-group users  portal-group all  portal-group there  lun 0 { backend ramdisk  size 16M } }",
+		"target "+target+".moved { auth-group users  portal-group pg0  redirect "+all+"  lun 0 { backend ramdisk  size 16M } }")
+	s.start(t)
+	const alice = "alice%" + aliceSecret + "@"
+	contains(t, succeed(t, "iscsi-inq", url(alice+all, target, 0)), "Vendor:TANDEM")
+	qemuIO(t, url(alice+all, target, 0), "write -P 7 0 1M", "read -P 7 0 1M")
+	qemuIO(t, url(alice+there, target, 0), "read -P 7 0 1M")
+	// Who does not know the secret is not told where the target is.
+	if r := run(t, "iscsi-inq", url("alice%wrong-secret-1@"+s.portal, target+".moved", 0)); !strings.Contains(r.stderr, "uthentication") {
+		t.Errorf("%s", r.stderr)
+	}
+	if r := run(t, "iscsi-inq", url(alice+s.portal, target+".moved", 0)); r.code == 0 {
+		t.Errorf("a target that has moved serves: %s", r.stdout)
+	}
+}

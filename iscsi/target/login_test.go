@@ -325,4 +325,3 @@ func TestARedirectedInitiatorArrives(t *testing.T) {
 		t.Errorf("%d sessions", n)
 	}
 }
-
