@@ -97,7 +97,7 @@ func (c *Core) answerHeartbeat(from NodeID, m Message) {
 			answer.Claims = append(answer.Claims, Claim{claim.LUN, u.grant})
 			continue
 		}
-		u.promised = c.now + c.cfg.promiseSpan()
+		u.promised, u.promisedTo = c.now+c.cfg.promiseSpan(), m.Boot
 		u.claimed = true
 		if !mutantForceLingers {
 			u.forced = 0 // it was meant for a primary that is off

@@ -175,7 +175,7 @@ func (c *Core) release(u *unit) {
 	u.released, u.relAt = u.grant.Epoch, c.now
 	c.publish(u)
 	if to != 0 {
-		c.send(to, Message{Kind: MessageRelease, Claims: []Claim{{u.cfg.Name, u.grant}}})
+		c.send(to, Message{Kind: MessageRelease, Boot: c.cfg.Boot, Claims: []Claim{{u.cfg.Name, u.grant}}})
 	}
 }
 
@@ -188,6 +188,9 @@ func (c *Core) releaseReceived(from NodeID, m Message) {
 			continue
 		}
 		c.learn(u, claim.Grant)
+		if c.now < u.promised && m.Boot != u.promisedTo && !mutantOldRelease {
+			continue // it comes late, of an earlier life than the one promised to since
+		}
 		if u.grant.Epoch == claim.Grant.Epoch || mutantOldRelease {
 			u.offered = u.grant.Epoch
 		}

@@ -49,8 +49,8 @@ func (k MessageKind) String() string {
 // Message is what controllers say to each other about who serves.
 type Message struct {
 	Kind MessageKind
-	// Boot is the life of the controller that sent the heartbeat; a promise
-	// repeats it, so that an answer to an earlier life is not taken.
+	// Boot is the life of the controller that sent the heartbeat or the release; a
+	// promise repeats it, so that an answer to an earlier life is not taken.
 	Boot uint64
 	// Seq numbers the heartbeats of a life; a promise repeats it.
 	Seq    uint64

@@ -32,7 +32,7 @@ func TestAReleaseIsTakenAgainAfterALostAnswer(t *testing.T) {
 		}
 		return ask
 	}
-	first := asked(c.Step(1010*time.Millisecond, Received{1, Message{Kind: MessageRelease, Claims: claim}}))
+	first := asked(c.Step(1010*time.Millisecond, Received{1, Message{Kind: MessageRelease, Boot: 7, Claims: claim}}))
 	c.Step(1020*time.Millisecond, ChangeLost{first.ID})
 	again := asked(c.Step(1030*time.Millisecond, Settled{state}))
 

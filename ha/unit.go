@@ -27,12 +27,13 @@ type unit struct {
 
 	// As follower.
 
-	promised Instant // no takeover before it
-	offered  uint64  // the epoch in which the primary gave it up to this controller
-	claimed  bool    // the primary was heard since it became primary
-	forced   Instant // until when the operator's force lasts
-	fit      bool    // it could be served here, since fitSince without a break
-	fitSince Instant
+	promised   Instant // no takeover before it
+	promisedTo uint64  // the life of the primary that was promised last
+	offered    uint64  // the epoch in which the primary gave it up to this controller
+	claimed    bool    // the primary was heard since it became primary
+	forced     Instant // until when the operator's force lasts
+	fit        bool    // it could be served here, since fitSince without a break
+	fitSince   Instant
 
 	// Either way.
 
