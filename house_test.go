@@ -29,7 +29,7 @@ var floors = [][]string{
 	{"ha/node", "iscsi/target", "iscsi/initiator/multipath", "provision"},
 	{"ha/forward", "ha/arbiter/arbitertest", "lun/statefile", "lun/copymanager"},
 	{"ha/arbiter/etcd", "ha/arbiter/manual", "ha/link", "ha/reserve", "lun", "iscsi/initiator"},
-	{"ha/arbiter", "iscsi"},
+	{"ha/arbiter", "iscsi", "iscsi/isns"},
 	{"api", "block", "ctlconf", "ha", "identity", "pidfile", "scsi", "workload"},
 }
 

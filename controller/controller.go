@@ -16,6 +16,7 @@ import (
 	"github.com/tandem-san/tandem/ctlconf"
 	"github.com/tandem-san/tandem/ha"
 	"github.com/tandem-san/tandem/ha/node"
+	"github.com/tandem-san/tandem/iscsi/isns"
 	"github.com/tandem-san/tandem/iscsi/target"
 	"github.com/tandem-san/tandem/lun"
 	"github.com/tandem-san/tandem/lun/copymanager"
@@ -48,6 +49,7 @@ type Controller struct {
 	// units are the logical units as the target ports see them.
 	units  map[string]*copymanager.Unit
 	copies *copymanager.Manager
+	isns   *isns.Registrar // nil without servers, and before Run
 }
 
 // New opens what the configuration names: pid files, the admin socket, the
@@ -187,7 +189,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	// What serves outlives ctx until everything has been handed over.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
@@ -207,6 +209,9 @@ func (c *Controller) Run(ctx context.Context) error {
 		return err
 	}
 	wg.Go(func() { c.announce(serving) })
+	if err := c.startISNS(); err != nil {
+		failed <- err
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -267,6 +272,10 @@ func portals(c *ctlconf.Config) []string {
 
 // leave hands over and says goodbye.
 func (c *Controller) leave() {
+	// Nobody is to be sent here any more; a server that does not answer holds
+	// nothing up until the end.
+	var deregistration sync.WaitGroup
+	deregistration.Go(c.stopISNS)
 	if c.cluster != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 		if err := c.cluster.node.Leave(ctx); err != nil {
@@ -280,6 +289,7 @@ func (c *Controller) leave() {
 		c.log.Warn("not every initiator has logged out", "error", err)
 	}
 	c.copies.Close()
+	deregistration.Wait()
 	c.log.Info("stopped")
 }
 

@@ -38,7 +38,7 @@ func (c *Controller) Reload(next *ctlconf.Config) error {
 	c.config = next
 	c.closeUnused(next)
 	c.ports.keep(next)
-	return c.tellPorts(next)
+	return errors.Join(c.tellPorts(next), c.updateISNS(next))
 }
 
 // refuseReload lists what only a restart can change.
@@ -56,6 +56,9 @@ func (c *Controller) refuseReload(next *ctlconf.Config) error {
 		{"socket", old.Socket == next.Socket},
 		{"state", old.State == next.State || (old.HA == nil) != (next.HA == nil)},
 		{"timeout", old.LoginTimeout == next.LoginTimeout},
+		{"isns-server", slices.Equal(old.ISNS.Servers, next.ISNS.Servers)},
+		{"isns-period", old.ISNS.Period == next.ISNS.Period},
+		{"isns-timeout", old.ISNS.Timeout == next.ISNS.Timeout},
 	} {
 		if !s.same {
 			refuse(next.At(s.statement), s.statement)

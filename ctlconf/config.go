@@ -116,7 +116,8 @@ type Config struct {
 // ISNS is where and how to register with iSNS servers (RFC 4171).
 type ISNS struct {
 	Servers []netip.AddrPort
-	// Period is how often to register again. Default 900 s.
+	// Period is how long a server may keep the registration without hearing
+	// from here. Default 900 s.
 	Period time.Duration
 	// Timeout of a request. Default 5 s.
 	Timeout time.Duration
@@ -184,12 +185,10 @@ var configSection = section[*Config]{
 		"ha": {open: openHA},
 		"isns-period": {params: "seconds", set: func(p *parser, c *Config, a arguments) {
 			c.ISNS.Period = p.seconds(a, 0, 1, 86400)
-			p.noISNS(a)
 		}},
 		"isns-server": {params: "address", many: true, set: setISNSServer},
 		"isns-timeout": {params: "seconds", set: func(p *parser, c *Config, a arguments) {
 			c.ISNS.Timeout = p.seconds(a, 0, 1, 86400)
-			p.noISNS(a)
 		}},
 		"lun": {params: "name", many: true, open: openLUN},
 		"maxproc": {params: "number", set: func(p *parser, c *Config, a arguments) {
@@ -219,11 +218,5 @@ var configSection = section[*Config]{
 func setISNSServer(p *parser, c *Config, a arguments) {
 	if addr, ok := p.address(a, 0, ISNSPort); ok && p.room(len(c.ISNS.Servers), MaxItems, a) {
 		c.ISNS.Servers = append(c.ISNS.Servers, addr)
-		p.noISNS(a)
 	}
-}
-
-// noISNS answers the statements of iSNS: they may stand and change nothing.
-func (p *parser) noISNS(a arguments) {
-	p.warnf(a.key.pos, "%s has no effect: iSNS registration is not supported yet", a.key.text)
 }

@@ -50,7 +50,7 @@ func build(m *testing.M) int {
 
 func missingClients() (missing []string) {
 	for _, name := range []string{"iscsi-ls", "iscsi-inq", "iscsi-readcapacity16", "iscsi-test-cu",
-		"etcd", "strace", "qemu-img", "qemu-io", "mkfs.ext4", "e2fsck", "unshare", "mount"} {
+		"etcd", "isnsd", "isnsadm", "strace", "qemu-img", "qemu-io", "mkfs.ext4", "e2fsck", "unshare", "mount"} {
 		if _, err := exec.LookPath(name); err != nil {
 			missing = append(missing, name)
 		}
