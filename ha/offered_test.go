@@ -5,16 +5,23 @@ import (
 	"time"
 )
 
-// What the primary has given up is taken over although the arbiter's answer was
-// lost once: the primary of before is not fenced for it.
-func TestAReleaseIsTakenAgainAfterALostAnswer(t *testing.T) {
+// follower is controller 2 with one logical unit, which others serve.
+func follower(t *testing.T, automatic bool, peers ...NodeID) *Core {
+	t.Helper()
 	c, err := New(Config{
-		Self: 2, Boot: 1, Peers: []NodeID{1}, Units: []UnitConfig{{Name: "lun0", Automatic: true}},
+		Self: 2, Boot: 1, Peers: peers, Units: []UnitConfig{{Name: "lun0", Automatic: automatic}},
 		Heartbeat: DefaultHeartbeat, Lease: DefaultLease, StartGrace: DefaultStartGrace, Stall: DefaultStall,
 	}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// What the primary has given up is taken over although the arbiter's answer was
+// lost once: the primary of before is not fenced for it.
+func TestAReleaseIsTakenAgainAfterALostAnswer(t *testing.T) {
+	c := follower(t, true, 1)
 	old := Grant{Epoch: 4, Primary: 1, Candidates: []NodeID{1, 2}}
 	state := State{Revision: 5, Grants: map[string]Grant{"lun0": old}, Holders: map[NodeID]bool{}}
 	claim := []Claim{{"lun0", old}}
@@ -45,5 +52,36 @@ func TestAReleaseIsTakenAgainAfterALostAnswer(t *testing.T) {
 	c.Step(1050*time.Millisecond, Changed{again.ID, []Grant{{Epoch: 5, Primary: 2, Candidates: []NodeID{1, 2}}}})
 	if got := c.Status()[0].Grant; got.Epoch != 5 || got.Primary != 2 {
 		t.Errorf("the grant is %v", got)
+	}
+}
+
+// A later life of the primary, once it is promised to, may serve what the release of
+// an earlier one gave up (S4).
+func TestAReleaseOfAnEarlierLifeThanTheOnePromisedToIsNotTaken(t *testing.T) {
+	claims := []Claim{{"lun0", Grant{Epoch: 4, Primary: 1, Candidates: []NodeID{1, 2}}}}
+	release := func(boot uint64) Event {
+		return Received{1, Message{Kind: MessageRelease, Boot: boot, Claims: claims}}
+	}
+	const at = 10 * time.Second
+	for _, test := range []struct {
+		name  string
+		boot  uint64
+		heard []uint64 // lives of the primary that are promised to
+		takes bool
+	}{
+		{"of the life that is promised to", 7, []uint64{7}, true},
+		{"of the life before", 7, []uint64{7, 8}, false},
+		{"of the life before, which alone was heard", 7, nil, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := follower(t, false, 1)
+			c.Step(0, Settled{State{Revision: 5, Grants: map[string]Grant{"lun0": claims[0].Grant}}}, PeerUp{1})
+			for i, boot := range test.heard {
+				c.Step(at, Received{1, Message{Kind: MessageHeartbeat, Boot: boot, Seq: uint64(i), Claims: claims}})
+			}
+			if got := takes(c.Step(at, release(test.boot))); got != test.takes {
+				t.Errorf("it takes over: %t, want %t", got, test.takes)
+			}
+		})
 	}
 }
