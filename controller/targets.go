@@ -52,6 +52,7 @@ func portalGroup(g *ctlconf.PortalGroup) target.PortalGroup {
 		Foreign:         g.Foreign,
 		Redirect:        g.Redirect,
 		DSCP:            uint8(max(g.DSCP, 0)), // unset is best effort, as the system's own
+		MaxConnections:  g.MaxConnections,
 		PingTimeout:     g.PingTimeout,
 	}
 	for _, p := range g.Portals {

@@ -55,6 +55,9 @@ type PortalGroup struct {
 	// PingTimeout is how long an initiator may take to answer a NOP-In, 0
 	// for no pings: option ping_timeout, in seconds. Default 5 s.
 	PingTimeout time.Duration
+	// MaxConnections is how many connections a session may have, 1 to 16:
+	// option max_connections. Default 1.
+	MaxConnections int
 	// Used reports whether a target is offered through the group. A group
 	// that is not used need not listen.
 	Used bool
@@ -114,7 +117,7 @@ var portalGroupSection = section[*PortalGroup]{
 }
 
 func newPortalGroup(name string, at Position) *PortalGroup {
-	return &PortalGroup{Item: Item{Position: at}, Name: name, DSCP: -1, PCP: -1, PingTimeout: 5 * time.Second}
+	return &PortalGroup{Item: Item{Position: at}, Name: name, DSCP: -1, PCP: -1, PingTimeout: 5 * time.Second, MaxConnections: 1}
 }
 
 // defaultPortalGroup is the group named default when the file has none.
@@ -177,6 +180,8 @@ func setPortalGroupOption(p *parser, g *PortalGroup, a arguments) {
 	}
 	g.mark(value.key.text, a.key.pos)
 	switch a.text(0) {
+	case "max_connections":
+		g.MaxConnections = int(p.number(value, 0, 1, 16))
 	case "ping_timeout":
 		g.PingTimeout = p.seconds(value, 0, 0, 3600)
 	case "tag":
@@ -184,7 +189,7 @@ func setPortalGroupOption(p *parser, g *PortalGroup, a arguments) {
 	case "ha_shared":
 		p.errorf(a.pos(0), "option ha_shared is not supported: each controller has portal groups of its own")
 	default:
-		p.errorf(a.pos(0), "unknown option %s of a portal-group, expected ping_timeout or tag", quote(a.text(0)))
+		p.errorf(a.pos(0), "unknown option %s of a portal-group, expected max_connections, ping_timeout or tag", quote(a.text(0)))
 	}
 }
 

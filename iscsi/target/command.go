@@ -27,6 +27,9 @@ func (c *connection) command(h *iscsi.BHS, ahs []byte) error {
 	if err != nil {
 		return violation(iscsi.RejectInvalidPDUField, "%v", err)
 	}
+	if c.session.several() && c.session.holder(p.InitiatorTaskTag) != nil {
+		return violation(iscsi.RejectProtocolError, "initiator task tag %08x is in use", p.InitiatorTaskTag)
+	}
 	c.mu.Lock()
 	if c.tasks[p.InitiatorTaskTag] != nil {
 		c.mu.Unlock()
@@ -84,9 +87,10 @@ func (t *task) submit() {
 		t.unit = s.target.luns.find(n)
 	}
 	op := t.CDB[0]
-	s.scanning = s.scanning || !s.begun && op == opReportLUNs
-	s.begun = true
-	t.Scanning = s.scanning
+	if !s.begun.Load() && !s.begun.Swap(true) && op == opReportLUNs {
+		s.scanning.Store(true)
+	}
+	t.Scanning = s.scanning.Load()
 	switch {
 	case op == opReportLUNs, t.unit == nil:
 		t.unit = nil

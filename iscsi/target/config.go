@@ -40,6 +40,9 @@ type PortalGroup struct {
 	// DSCP is the differentiated services code point (RFC 2474) of what is sent
 	// to initiators, at most 63. 0 is best effort, the system's own.
 	DSCP uint8
+	// MaxConnections is how many connections a session may have, at most 16; 0
+	// stands for 1.
+	MaxConnections int
 	// PingTimeout is how long an initiator may be silent in all, a ping at
 	// two fifths of it included, before its session is dropped; 0 is for ever.
 	PingTimeout time.Duration
@@ -192,6 +195,9 @@ func (s *snapshot) addGroups(groups []PortalGroup) (errs []error) {
 		}
 		if g.DSCP > maxDSCP {
 			fail("DSCP %d, want at most %d", g.DSCP, maxDSCP)
+		}
+		if g.MaxConnections < 0 || g.MaxConnections > maxConnections {
+			fail("%d connections of a session, want 1 to %d", g.MaxConnections, maxConnections)
 		}
 		if g.PingTimeout < 0 {
 			fail("ping timeout %v is negative", g.PingTimeout)

@@ -34,11 +34,17 @@ type connection struct {
 	places  [2]place // the portal's and the initiator address's
 	counted bool
 
+	leaving bool // guarded by members.mu
+	// pings counts the pings sent, with mu held; pongs is the last answered.
+	pings uint32
+	pongs atomic.Uint32
+
 	// alive is set with every PDU and cleared by the ticker.
 	alive atomic.Bool
 	quiet quiet // of the ticker
 
 	closing sync.Once
+	closed  chan struct{} // when it is
 	cause   atomic.Pointer[error]
 	// ended tells those who wait for functions of units that the session ends.
 	ended     context.Context
@@ -76,6 +82,7 @@ func newConnection(p *portal, conn net.Conn) *connection {
 	c := &connection{
 		server: p.server,
 		portal: p,
+		closed: make(chan struct{}),
 		net:    conn,
 		remote: initiatorAddress(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		local:  initiatorAddress(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
@@ -92,6 +99,7 @@ func newConnection(p *portal, conn net.Conn) *connection {
 func (c *connection) close(cause error) {
 	c.closing.Do(func() {
 		c.cause.Store(&cause)
+		close(c.closed)
 		_ = c.net.Close() // its reader and writer hear of it
 	})
 }
@@ -115,7 +123,7 @@ func (c *connection) serve() {
 		return
 	}
 	log := c.log.With("initiator", ses.key.initiator, "isid", ses.key.isid.String(),
-		"target", ses.targetName(), "tsih", ses.tsih)
+		"target", ses.targetName(), "tsih", ses.tsih, "cid", c.cid)
 	log.Info("logged in", "portal", c.local.String(), "header-digest", ses.params.Digests.Header.String(),
 		"data-digest", ses.params.Digests.Data.String())
 	written := make(chan struct{})
@@ -129,8 +137,7 @@ func (c *connection) serve() {
 	}
 	c.stopWriting(err)
 	<-written
-	c.tearDown()
-	c.server.unregister(ses)
+	c.leave()
 	c.linger()
 	c.close(err)
 	log.Info("session ended", "reason", *c.cause.Load())
@@ -160,22 +167,6 @@ func (c *connection) stopWriting(err error) {
 	c.batching = false
 	c.toWriter.Signal()
 	c.mu.Unlock()
-}
-
-// tearDown ends the nexus: every unit hears of it, and every task comes back.
-func (c *connection) tearDown() {
-	c.end()
-	if t := c.session.target; t != nil {
-		for _, u := range t.luns.all() {
-			u.NexusLost(c.session.nexus)
-		}
-	}
-	c.mu.Lock()
-	for c.outstanding > 0 {
-		c.toReader.Wait()
-	}
-	c.mu.Unlock()
-	c.functions.Wait()
 }
 
 // drop tells the initiator that the session is dropped (RFC 7143 §11.9.1) and

@@ -55,7 +55,7 @@ func (t *task) takeData(p *iscsi.SCSICommand, immediate int) (scsi.Status, scsi.
 	size := min(t.ExpectedOut, c.server.limits.DataOutPerCommand)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.heldBytes+size > c.server.limits.DataOutPerSession && c.heldBytes > 0 {
+	if c.heldBytes+size > c.server.limits.DataOutPerSession/int(params.MaxConnections) && c.heldBytes > 0 {
 		return scsi.StatusTaskSetFull, scsi.Sense{}
 	}
 	b := c.server.pool.Get(size)

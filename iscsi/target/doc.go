@@ -37,9 +37,15 @@
 // discovery.go); the server's ticker pings initiators that have gone quiet
 // (ping.go).
 //
-// A session ends in its reader: the socket is closed, the writer has gone,
-// every unit hears NexusLost, and when the last task has come back the session
-// is forgotten (connection.go). Only then may its initiator port return.
+// A session may have several connections, where its portal group allows that
+// (members.go). Each has its reader, its writer, its StatSN and the tasks that
+// came on it; the session has the nexus, the command window, and the order in
+// which commands are handed to units (order.go). A connection that ends takes
+// its tasks with it.
+//
+// A session ends in the reader of its last connection: the socket is closed,
+// the writer has gone, every unit hears NexusLost, and when the last task has
+// come back the session is forgotten. Only then may its initiator port return.
 //
 // The error recovery level is 0: what cannot be trusted any more is answered
 // with a Reject where the RFC says so, and the connection is closed (§7.1.4.1).

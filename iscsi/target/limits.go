@@ -54,8 +54,9 @@ type Limits struct {
 	// DataOutPerCommand is the most a single command may write, in bytes;
 	// default 32 MiB.
 	DataOutPerCommand int
-	// DataOutPerSession bounds the data-out buffers of one session, in
-	// bytes; default 64 MiB. A command above ends with TASK SET FULL.
+	// DataOutPerSession bounds the data-out buffers of one session, in equal
+	// parts for the connections it may have, in bytes;
+	// default 64 MiB. A command above ends with TASK SET FULL.
 	DataOutPerSession int
 	// LUNsPerTarget bounds a LUN map; default 1024.
 	LUNsPerTarget int
@@ -193,6 +194,11 @@ func (s *Server) uncount(c *connection) {
 	for i := range c.places {
 		c.places[i].usage.connections--
 	}
+	s.forgetAddress(c)
+}
+
+// forgetAddress drops the usage of the address of c when there is none.
+func (s *Server) forgetAddress(c *connection) {
 	address := c.places[1].usage
 	if address.connections == 0 && address.sessions == 0 && s.addresses[c.remote.Addr()] == address {
 		delete(s.addresses, c.remote.Addr())

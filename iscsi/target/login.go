@@ -27,6 +27,8 @@ type login struct {
 
 	identified bool
 	session    *session
+	joins      *session // the session a connection is added to
+	params     iscsi.Parameters
 	auth       *AuthGroup
 	proof      proof
 }
@@ -61,12 +63,14 @@ func (c *connection) login() (*session, error) {
 	defer cancel()
 	c.reader = iscsi.NewReader(c.net, loginBuffer, limits.LoginPDU)
 	l := &login{
-		c:          c,
-		ctx:        ctx,
-		config:     c.server.config.Load(),
-		group:      c.portal.group.Load(),
-		negotiator: iscsi.NewNegotiator(iscsi.Target, c.server.wanted, iscsi.DefaultParameters()),
+		c:      c,
+		ctx:    ctx,
+		config: c.server.config.Load(),
+		group:  c.portal.group.Load(),
 	}
+	wanted := c.server.wanted
+	wanted.MaxConnections = uint32(max(1, l.group.MaxConnections))
+	l.negotiator = iscsi.NewNegotiator(iscsi.Target, wanted, iscsi.DefaultParameters())
 	ses, err := l.run()
 	var r *refusal
 	if errors.As(err, &r) {
@@ -75,11 +79,13 @@ func (c *connection) login() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.params = ses.params
+	c.params = l.params
+	c.mu.Lock() // the other connections of the session look into it
 	c.tasks = make(map[uint32]*task)
+	c.mu.Unlock()
 	c.reader.Resize(limits.ReadBuffer)
-	c.reader.SetMaxDataSegmentLength(int(ses.params.MaxRecvDataSegmentLength))
-	c.reader.SetDigests(ses.params.Digests)
+	c.reader.SetMaxDataSegmentLength(int(c.params.MaxRecvDataSegmentLength))
+	c.reader.SetDigests(c.params.Digests)
 	_ = c.net.SetDeadline(time.Time{}) // if it fails reading does too
 	return ses, nil
 }
@@ -327,17 +333,20 @@ func (l *login) findTarget() error {
 	return nil
 }
 
-// checkTSIH refuses to add a connection to a session: sessions have one
-// (§6.3.1).
+// checkTSIH finds the session that a connection is to be added to (§6.3.1), or
+// in which it takes the place of one (§6.3.4).
 func (l *login) checkTSIH() error {
-	switch tsih := l.request.TSIH; {
-	case tsih == 0:
+	tsih := l.request.TSIH
+	if tsih == 0 {
 		return nil
-	case l.c.server.known(tsih, l.session.key.initiator, l.request.ISID):
-		return refuse(iscsi.LoginTooManyConnections, "session %d has its only connection", tsih)
-	default:
+	}
+	if !l.session.discovery {
+		l.joins = l.c.server.known(tsih, l.session.key)
+	}
+	if l.joins == nil {
 		return refuse(iscsi.LoginSessionDoesNotExist, "there is no session %d of this initiator", tsih)
 	}
+	return nil
 }
 
 // redirect refuses with another portal to go to.
@@ -356,7 +365,14 @@ func (l *login) finish() error {
 	if t := ses.target; t != nil && t.Redirect.IsValid() {
 		return l.redirect(t.Redirect)
 	}
+	if l.joins != nil {
+		return l.join()
+	}
 	ses.params = l.negotiator.Result()
+	if ses.discovery {
+		ses.params.MaxConnections = 1
+	}
+	l.params = ses.params
 	ses.expCmdSN.Store(l.request.CmdSN)
 	ses.maxCmdSN.Store(l.request.CmdSN + uint32(l.c.server.limits.Commands) - 1)
 	switch err := l.c.server.register(l.ctx, ses); {
@@ -365,6 +381,29 @@ func (l *login) finish() error {
 	case err != nil:
 		return refuse(iscsi.LoginServiceUnavailable, "%v", err)
 	}
+	return nil
+}
+
+// join adds the connection to its session. Only digests and the length of data
+// segments are its own (§13: keys whose scope is the connection).
+func (l *login) join() error {
+	if l.session.user != l.joins.user {
+		return refuse(iscsi.LoginAuthorizationFailure, "session %d is of another CHAP user", l.joins.tsih)
+	}
+	own := l.negotiator.Result()
+	l.params = l.joins.params
+	l.params.Digests = own.Digests
+	l.params.MaxRecvDataSegmentLength = own.MaxRecvDataSegmentLength
+	l.params.PeerMaxRecvDataSegmentLength = own.PeerMaxRecvDataSegmentLength
+	switch err := l.c.server.join(l.ctx, l.c, l.joins); {
+	case errors.Is(err, errTooManyConnections):
+		return refuse(iscsi.LoginTooManyConnections, "%v", err)
+	case errors.Is(err, errSessionOver):
+		return refuse(iscsi.LoginSessionDoesNotExist, "%v", err)
+	case err != nil:
+		return refuse(iscsi.LoginServiceUnavailable, "%v", err)
+	}
+	l.session = l.joins
 	return nil
 }
 
@@ -378,8 +417,7 @@ func (l *login) respond(answers []iscsi.KeyValue, done bool) error {
 	}
 	if err != nil && l.session.tsih != 0 {
 		// The session is registered; nobody else will end it.
-		l.c.tearDown()
-		l.c.server.unregister(l.session)
+		l.c.leave()
 	}
 	return err
 }
@@ -413,6 +451,7 @@ func (l *login) send(text []byte, transit bool, status iscsi.LoginStatus) error 
 	}
 	if l.session != nil && l.session.tsih != 0 {
 		p.TSIH = l.session.tsih
+		p.ExpCmdSN = l.session.expCmdSN.Load()
 		p.MaxCmdSN = l.session.maxCmdSN.Load()
 	}
 	l.c.statSN++

@@ -27,6 +27,7 @@ func (c *connection) manage(h *iscsi.BHS) error {
 	}
 	c.functions.Go(func() {
 		response := c.carryOut(&p)
+		c.session.drain(c)
 		c.mu.Lock()
 		c.pending--
 		c.mu.Unlock()
@@ -53,7 +54,21 @@ func (c *connection) answerFunction(p *iscsi.TaskRequest, response scsi.Function
 // carryOut has the units perform the function.
 func (c *connection) carryOut(p *iscsi.TaskRequest) scsi.FunctionResponse {
 	s := c.session
-	m := lun.Management{Function: p.Function, Nexus: s.nexus, Tag: uint64(p.ReferencedTaskTag)}
+	m := lun.Management{Function: p.Function, Nexus: s.nexus, Tag: c.unitTag(p.ReferencedTaskTag)}
+	switch p.Function {
+	case scsi.AbortTask, scsi.QueryTask:
+		holder, skipped := s.seek(c, p)
+		if skipped {
+			return scsi.FunctionComplete
+		}
+		if holder != nil {
+			m.Tag = holder.unitTag(p.ReferencedTaskTag)
+		}
+	case scsi.TaskReassign:
+		return scsi.ReassignNotSupported // error recovery level 0
+	default:
+		s.settle(c, p)
+	}
 	switch p.Function {
 	case scsi.TargetWarmReset, scsi.TargetColdReset:
 		worst := scsi.FunctionComplete
@@ -63,8 +78,6 @@ func (c *connection) carryOut(p *iscsi.TaskRequest) scsi.FunctionResponse {
 			}
 		}
 		return worst
-	case scsi.TaskReassign:
-		return scsi.ReassignNotSupported // error recovery level 0
 	}
 	n, ok := p.LUN.Number()
 	var unit lun.Unit
@@ -81,7 +94,7 @@ func (c *connection) carryOut(p *iscsi.TaskRequest) scsi.FunctionResponse {
 func (c *connection) coldReset() {
 	for _, s := range c.server.live() {
 		if s.targetName() == c.session.targetName() {
-			s.connection.drop(errReset)
+			s.drop(errReset)
 		}
 	}
 }

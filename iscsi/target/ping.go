@@ -52,9 +52,10 @@ func (s *Server) lookAtSessions(now time.Time) time.Duration {
 		again = min(again, g/ticksPerTimeout)
 	}
 	for _, ses := range s.live() {
-		timeout := ses.connection.portal.group.Load().PingTimeout
-		if timeout > 0 {
-			ses.connection.lookQuiet(now, timeout/ticksPerTimeout)
+		for _, c := range ses.members.all() {
+			if timeout := c.portal.group.Load().PingTimeout; timeout > 0 {
+				c.lookQuiet(now, timeout/ticksPerTimeout)
+			}
 		}
 	}
 	return max(again, shortestTick)
@@ -90,12 +91,15 @@ func (c *connection) lookQuiet(now time.Time, tick time.Duration) {
 	}
 }
 
-// ping sends a NOP-In that wants an answer (RFC 7143 §11.19).
-func (c *connection) ping() {
+// ping sends a NOP-In that wants an answer (RFC 7143 §11.19). It returns the
+// number of the ping.
+func (c *connection) ping() uint32 {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pings++
 	o := c.newPDU()
-	iscsi.NOPIn{InitiatorTaskTag: iscsi.NoTag, TargetTransferTag: pingTag}.Encode(o.Header())
+	iscsi.NOPIn{InitiatorTaskTag: iscsi.NoTag, TargetTransferTag: pingTag | c.pings&^(3<<30)}.Encode(o.Header())
 	c.send(o)
 	c.toWriter.Signal()
-	c.mu.Unlock()
+	return c.pings
 }

@@ -61,8 +61,11 @@ func (c *connection) dispatch(h *iscsi.BHS, ahs []byte) error {
 	op := h.Opcode()
 	switch op {
 	case iscsi.OpSCSICommand, iscsi.OpNOPOut, iscsi.OpTaskRequest, iscsi.OpTextRequest, iscsi.OpLogoutRequest:
-		if take, err := c.session.take(h); !take || err != nil {
+		if take, err := c.session.take(c, h); !take || err != nil {
 			return err
+		}
+		if c.session.several() && !h.Immediate() {
+			defer c.session.endTurn()
 		}
 	}
 	switch op {
@@ -90,10 +93,14 @@ func (c *connection) dispatch(h *iscsi.BHS, ahs []byte) error {
 
 // take decides by CmdSN whether a command is to be carried out. Outside the
 // window it is ignored (RFC 7143 §4.2.2.1). A gap inside the window cannot be
-// filled on the only connection of a session.
-func (s *session) take(h *iscsi.BHS) (bool, error) {
+// filled on the only connection of a session; where there may be several, the
+// connection waits for its turn.
+func (s *session) take(c *connection, h *iscsi.BHS) (bool, error) {
 	if h.Immediate() {
 		return true, nil
+	}
+	if s.several() {
+		return s.takeTurn(c, h.CmdSN())
 	}
 	sn, expected := h.CmdSN(), s.expCmdSN.Load()
 	if !iscsi.InWindow(sn, expected, s.maxCmdSN.Load()) {
@@ -122,7 +129,7 @@ func (c *connection) nopOut(h *iscsi.BHS) error {
 	var p iscsi.NOPOut
 	p.Decode(h)
 	if p.InitiatorTaskTag == iscsi.NoTag {
-		// The answer to a ping; that it came is all there is to know.
+		c.pong(p.TargetTransferTag)
 		if !p.Immediate {
 			c.session.maxCmdSN.Add(1)
 		}
@@ -143,24 +150,4 @@ func (c *connection) nopOut(h *iscsi.BHS) error {
 		o.copied = len(data)
 	})
 	return nil
-}
-
-// logout ends the session or its connection, which is the same here (§11.14).
-func (c *connection) logout(h *iscsi.BHS) error {
-	var p iscsi.LogoutRequest
-	p.Decode(h)
-	r := iscsi.LogoutResponse{InitiatorTaskTag: p.InitiatorTaskTag}
-	switch {
-	case p.Reason == iscsi.RemoveConnectionForRecovery:
-		r.Response = iscsi.LogoutRecoveryNotSupported
-	case p.Reason == iscsi.CloseConnection && p.CID != c.cid:
-		r.Response = iscsi.LogoutCIDNotFound
-	case p.Reason > iscsi.RemoveConnectionForRecovery:
-		return violation(iscsi.RejectInvalidPDUField, "logout reason %d", p.Reason)
-	}
-	c.respond(h, func(o *pdu) { r.Encode(o.Header()) })
-	if r.Response != iscsi.LogoutSuccess {
-		return nil
-	}
-	return errLoggedOut
 }

@@ -25,7 +25,7 @@ type Options struct {
 	Limits Limits
 	// Wanted is what the target brings to the negotiation; nil stands for
 	// iscsi.FastWanted. MaxConnections and ErrorRecoveryLevel are not looked
-	// at: they are 1 and 0.
+	// at: the one is the portal group's, the other 0.
 	Wanted *iscsi.Wanted
 }
 
@@ -90,7 +90,6 @@ func New(c Config, o Options) (*Server, error) {
 	if o.Wanted != nil {
 		s.wanted = *o.Wanted
 	}
-	s.wanted.MaxConnections = 1
 	s.wanted.ErrorRecoveryLevel = 0
 	s.config.Store(snap)
 	return s, nil
@@ -173,10 +172,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closed = true
 	close(s.stop)
 	portals := s.portals
-	var sessions []*session
+	sessions := map[*session]bool{}
 	for c := range s.connections {
 		if c.loggedIn() {
-			sessions = append(sessions, c.session)
+			sessions[c.session] = true
 		} else {
 			c.close(errShutdown)
 		}
@@ -188,16 +187,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		seconds = uint16(min(max(0, time.Until(deadline)/time.Second), 0xffff))
 	}
-	for _, ses := range sessions {
-		ses.connection.requestLogout(seconds)
+	for ses := range sessions {
+		for _, c := range ses.members.all() {
+			c.requestLogout(seconds)
+		}
 	}
 	var err error
-	for _, ses := range sessions {
+	for ses := range sessions {
 		select {
 		case <-ses.done:
 		case <-ctx.Done():
 			err = ctx.Err()
-			ses.connection.drop(errShutdown)
+			ses.drop(errShutdown)
 		}
 	}
 	s.running.Wait()

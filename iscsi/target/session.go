@@ -24,8 +24,7 @@ type sessionKey struct {
 }
 
 // session is an I_T nexus, or a discovery session. What is negotiated and
-// counted for the session is here, what belongs to a connection there; there
-// is one connection as yet.
+// counted for the session is here, what belongs to a connection there.
 type session struct {
 	server    *Server
 	key       sessionKey
@@ -40,21 +39,30 @@ type session struct {
 	user      string // CHAP name the initiator authenticated with
 	started   time.Time
 
-	// expCmdSN is moved by the reader, maxCmdSN by the writer (RFC 7143
+	// ended tells those who wait for units that the session ends.
+	ended context.Context
+	end   context.CancelFunc
+
+	// members are its connections; connection is the leading one, which may
+	// have left.
+	members    members
+	connection *connection
+
+	// expCmdSN is moved by the reader, or with members.mu held where there may be
+	// several, maxCmdSN by the writer (RFC 7143
 	// §4.2.2.1).
 	expCmdSN atomic.Uint32
 	maxCmdSN atomic.Uint32
 
-	// scanning: the first command was REPORT LUNS. The reader has it.
-	scanning bool
-	// begun: there was a first command. The reader has it.
-	begun bool
+	// scanning: the first command was REPORT LUNS.
+	scanning atomic.Bool
+	// begun: there was a first command.
+	begun atomic.Bool
 
 	// lunsChanged: REPORTED LUNS DATA HAS CHANGED is to be told.
 	lunsChanged atomic.Bool
 
-	connection *connection
-	done       chan struct{} // closed when the session is torn down
+	done chan struct{} // closed when the session is torn down
 }
 
 // targetName is the name of the target, "" for discovery.
@@ -74,7 +82,7 @@ func (s *Server) register(ctx context.Context, ses *session) error {
 		if err != nil || old == nil {
 			return err
 		}
-		old.connection.close(errReinstated)
+		old.close(errReinstated, nil)
 		select {
 		case <-old.done:
 		case <-ctx.Done():
@@ -116,6 +124,8 @@ func (s *Server) tryRegister(ses *session) (old *session, err error) {
 		c.places[i].usage.sessions++
 	}
 	s.forgetWaiting(c)
+	ses.ended, ses.end = context.WithCancel(context.Background())
+	ses.members.start(c)
 	c.session = ses
 	return nil, nil
 }
@@ -131,15 +141,19 @@ func (s *Server) unregister(ses *session) {
 	for i := range ses.connection.places {
 		ses.connection.places[i].usage.sessions--
 	}
+	s.forgetAddress(ses.connection)
 	close(ses.done)
 }
 
-// known tells whether a TSIH names a session of this initiator port.
-func (s *Server) known(tsih uint16, initiator string, isid iscsi.ISID) bool {
+// known finds the session of a TSIH, if it has this key; nil when there is
+// none.
+func (s *Server) known(tsih uint16, key sessionKey) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ses := s.handles[tsih]
-	return ses != nil && ses.key.initiator == initiator && ses.key.isid == isid
+	if ses := s.handles[tsih]; ses != nil && ses.key == key && !ses.discovery {
+		return ses
+	}
+	return nil
 }
 
 // live are the sessions at this moment.
@@ -174,7 +188,7 @@ func (s *Server) applyToSessions(old, snap *snapshot) {
 	}
 	for _, ses := range sessions {
 		if !ses.continues(snap) {
-			ses.connection.drop(errReconfigured)
+			ses.drop(errReconfigured)
 		}
 	}
 }
@@ -219,10 +233,11 @@ type SessionInfo struct {
 	RelativePort     uint16
 	ISID             iscsi.ISID
 	TSIH             uint16
-	CID              uint16
+	CID              uint16 // of the leading connection, as are the addresses
 	User             string // CHAP name; "" without authentication
 	Parameters       iscsi.Parameters
 	Started          time.Time
+	Connections      int
 	Outstanding      int // commands
 	Counters
 }
@@ -234,12 +249,30 @@ type Counters struct {
 	DataOut  uint64 // bytes from the initiator
 }
 
+func (c *Counters) add(more Counters) {
+	c.Commands += more.Commands
+	c.DataIn += more.DataIn
+	c.DataOut += more.DataOut
+}
+
+// count sums up what the connections have done and have outstanding.
+func (m *members) count() (sum Counters, outstanding, connections int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sum = m.past
+	for _, c := range m.byCID {
+		c.mu.Lock()
+		sum.add(c.counters)
+		outstanding += c.outstanding
+		c.mu.Unlock()
+	}
+	return sum, outstanding, len(m.byCID)
+}
+
 // info describes the session.
 func (s *session) info() SessionInfo {
 	c := s.connection
-	c.mu.Lock()
-	counters, outstanding := c.counters, c.outstanding
-	c.mu.Unlock()
+	counters, outstanding, connections := s.members.count()
 	return SessionInfo{
 		Initiator:        s.key.initiator,
 		InitiatorAlias:   s.alias,
@@ -255,6 +288,7 @@ func (s *session) info() SessionInfo {
 		User:             s.user,
 		Parameters:       s.params,
 		Started:          s.started,
+		Connections:      connections,
 		Outstanding:      outstanding,
 		Counters:         counters,
 	}
@@ -300,7 +334,7 @@ func (s *Server) CloseSessions(ctx context.Context, f SessionFilter) (int, error
 	var closing []*session
 	for _, ses := range s.live() {
 		if f.matches(ses) {
-			ses.connection.drop(errClosedByOperator)
+			ses.drop(errClosedByOperator)
 			closing = append(closing, ses)
 		}
 	}

@@ -33,7 +33,7 @@ func TestASessionIsDescribed(t *testing.T) {
 		Initiator: initiatorName, InitiatorAlias: "mine",
 		InitiatorAddress: c.conn.LocalAddr().(*net.TCPAddr).AddrPort(), Portal: netip.MustParseAddrPort(f.portal),
 		PortalGroup: "pg0", PortalGroupTag: 257, Target: targetName, RelativePort: 1, ISID: c.isid, TSIH: tsih, CID: 7,
-		Parameters: s[0].Parameters, Started: s[0].Started, Counters: target.Counters{Commands: 1},
+		Parameters: s[0].Parameters, Started: s[0].Started, Connections: 1, Counters: target.Counters{Commands: 1},
 	}
 	if s[0] != want {
 		t.Errorf("\n got %+v\nwant %+v", s[0], want)

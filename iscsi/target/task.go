@@ -47,12 +47,17 @@ func (c *connection) newTask(itt uint32) *task {
 	t.itt = itt
 	c.serial++
 	t.serial = c.serial
-	t.Tag = uint64(itt)
+	t.Tag = c.unitTag(itt)
 	c.tasks[itt] = t
 	c.outstanding++
 	c.counters.Commands++
 	return t
 }
+
+// unitTag is the tag by which units know a task. It tells the connections of a
+// session apart: an initiator that breaks the rule that its task tags differ on
+// all of them confuses only itself.
+func (c *connection) unitTag(itt uint32) uint64 { return uint64(c.cid)<<32 | uint64(itt) }
 
 // recycleTask gives back what a task that is through has, and keeps it for use
 // again; mu is held. A task that was aborted is not used again: its unit may

@@ -73,7 +73,7 @@ func (c *connection) newPDU() *pdu {
 // send queues a PDU; mu is held.
 func (c *connection) send(p *pdu) {
 	if c.dead {
-		c.recyclePDU(p)
+		c.discard(p)
 		return
 	}
 	c.queue.push(p)
@@ -92,6 +92,15 @@ func (c *connection) recyclePDU(p *pdu) {
 	p.reset()
 	p.next = c.idlePDUs
 	c.idlePDUs = p
+}
+
+// discard takes back a PDU that will never be sent: what slot it held is free
+// for the other connections of the session. mu is held.
+func (c *connection) discard(p *pdu) {
+	if p.slot {
+		c.session.maxCmdSN.Add(1)
+	}
+	c.recyclePDU(p)
 }
 
 // reset empties the PDU.
@@ -123,7 +132,7 @@ func (c *connection) write() {
 	c.dead = true
 	for p := c.queue.head; p != nil; {
 		next := p.next
-		c.recyclePDU(p)
+		c.discard(p)
 		p = next
 	}
 	c.queue = pduQueue{}
