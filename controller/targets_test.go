@@ -32,7 +32,7 @@ func TestTargetsAreTranslatedInFull(t *testing.T) {
 	got := translate(t, `
 		auth-group one { chap user twelve-chars initiator-name iqn.1993-08.org.debian:01:h initiator-portal 10.1.0.0/16 }
 		auth-group both { chap-mutual user twelve-chars storage chars-twelve }
-		portal-group g { listen 10.0.0.1 listen [2001:db8::1]:3261 tag 5 discovery-auth-group one discovery-filter portal-name dscp ef option ping_timeout 7 }
+		portal-group g { listen 10.0.0.1 listen [2001:db8::1]:3261 tag 5 discovery-auth-group one discovery-filter portal-name dscp ef option ping_timeout 7 option max_connections 4 }
 		portal-group away { foreign listen 10.0.0.2 redirect 10.0.0.3 discovery-auth-group no-authentication option ping_timeout 0 }
 		portal-group unused { listen 10.0.0.4 }
 		lun y { path /y }
@@ -47,9 +47,9 @@ func TestTargetsAreTranslatedInFull(t *testing.T) {
 	want := target.Config{
 		PortalGroups: []target.PortalGroup{
 			{Name: "g", Tag: 5, Portals: []netip.AddrPort{addr("10.0.0.1:3260"), addr("[2001:db8::1]:3261")},
-				DiscoveryAuth: one, DiscoveryFilter: target.FilterPortalName, DSCP: 46, PingTimeout: 7 * time.Second},
+				DiscoveryAuth: one, DiscoveryFilter: target.FilterPortalName, DSCP: 46, MaxConnections: 4, PingTimeout: 7 * time.Second},
 			{Name: "away", Tag: 258, Portals: []netip.AddrPort{addr("10.0.0.2:3260")}, Foreign: true, Redirect: addr("10.0.0.3:3260"),
-				DiscoveryAuth: target.AuthGroup{Name: "no-authentication", Kind: target.AuthNone}},
+				DiscoveryAuth: target.AuthGroup{Name: "no-authentication", Kind: target.AuthNone}, MaxConnections: 1},
 		},
 		Targets: []target.Target{
 			{Name: a, Alias: "a disk", LUNs: map[uint16]lun.Unit{3: someUnit{name: a + ",lun,3"}, 0: someUnit{name: "y"}}, Ports: []target.Port{
@@ -65,7 +65,7 @@ func TestTargetsAreTranslatedInFull(t *testing.T) {
 
 func TestWhatIsNotSaidOfAPortalGroupIsTheTargetsDefault(t *testing.T) {
 	got := translate(t, `target iqn.2026-01.com.example:a { }`).PortalGroups
-	want := []target.PortalGroup{{Name: "default", Tag: 256, PingTimeout: target.DefaultPingTimeout,
+	want := []target.PortalGroup{{Name: "default", Tag: 256, MaxConnections: 1, PingTimeout: target.DefaultPingTimeout,
 		Portals:       []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:3260"), netip.MustParseAddrPort("[::]:3260")},
 		DiscoveryAuth: target.AuthGroup{Name: "default"}}}
 	if !reflect.DeepEqual(got, want) {
