@@ -55,6 +55,10 @@ type server struct {
 // of the period.
 const shortestRetry = time.Second
 
+// farewell bounds taking everything off a server at the end, whatever the timeout:
+// the process is to end soon, and a registration ends by itself after the period.
+const farewell = 2 * time.Second
+
 // Start begins to keep e registered with the servers of c, of which there may
 // be none. Stop must be called.
 func Start(c Config, e Entity) *Registrar {
@@ -85,7 +89,7 @@ func (r *Registrar) Update(e Entity) {
 }
 
 // Stop takes what was registered off the servers and returns when that is done
-// or has failed, which takes no longer than twice the timeout.
+// or has failed, which takes no longer than farewell.
 func (r *Registrar) Stop() {
 	r.stop()
 	r.running.Wait()
@@ -116,7 +120,9 @@ func (s *server) run(ctx context.Context) {
 	if s.registered == nil {
 		return
 	}
-	if err := s.exchange(context.Background(), s.registered.deregistration()); err != nil {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), farewell, errors.New("the iSNS server does not answer in time"))
+	defer cancel()
+	if err := s.exchange(ctx, s.registered.deregistration()); err != nil {
 		s.log.Warn("cannot deregister from the iSNS server", "error", err)
 		return
 	}

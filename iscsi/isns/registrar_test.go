@@ -240,6 +240,19 @@ func TestAServerThatDoesNotAnswerHoldsNothingUp(t *testing.T) {
 	}
 }
 
+func TestAServerThatAnswersNoMoreIsNotWaitedForLongAtTheEnd(t *testing.T) {
+	b := newBook(t)
+	r := Start(Config{Servers: []netip.AddrPort{b.address()}, Period: 3 * time.Second, Timeout: time.Hour}, entity(false, "a"))
+	b.await("DevAttrQry") // so the registration is known to have been made
+	b.answerWith(func(*Message) *Message { return nil })
+	began := time.Now()
+	r.Stop()
+	if took := time.Since(began); took > farewell+patience/2 {
+		t.Errorf("stopping takes %v", took)
+	}
+	b.await("DevDereg host")
+}
+
 func TestManyTargetsAreRegisteredInParts(t *testing.T) {
 	var names []string
 	for i := range 2000 {
