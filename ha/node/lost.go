@@ -3,7 +3,6 @@ package node
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tandem-san/tandem/lun"
 )
@@ -13,21 +12,13 @@ import (
 type lostNexuses struct {
 	count atomic.Uint64 // of losses
 	mu    sync.Mutex
-	lost  map[lun.Nexus]loss
+	lost  map[lun.Nexus]uint64 // the count of the last loss of each
+	// order has the last maxLosses losses; that of count c is at (c-1) % maxLosses.
+	order []lun.Nexus
 }
 
-// loss is when a nexus was lost last.
-type loss struct {
-	count uint64
-	at    time.Time
-}
-
-const (
-	// rememberLoss is longer than any task is on its way.
-	rememberLoss = 10 * time.Minute
-	// maxLosses is how many are remembered before old ones are forgotten.
-	maxLosses = 4096
-)
+// maxLosses is how many losses are remembered; the oldest is forgotten first.
+const maxLosses = 4096
 
 // now is the count of losses so far.
 func (l *lostNexuses) now() uint64 { return l.count.Load() }
@@ -37,21 +28,24 @@ func (l *lostNexuses) note(n lun.Nexus) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == nil {
-		l.lost = map[lun.Nexus]loss{}
+		l.lost = map[lun.Nexus]uint64{}
 	}
-	if len(l.lost) >= maxLosses {
-		for n, was := range l.lost {
-			if time.Since(was.at) > rememberLoss {
-				delete(l.lost, n)
-			}
+	count := l.count.Add(1)
+	if count <= maxLosses {
+		l.order = append(l.order, n)
+	} else {
+		oldest := &l.order[(count-1)%maxLosses]
+		if l.lost[*oldest] == count-maxLosses { // not lost again since
+			delete(l.lost, *oldest)
 		}
+		*oldest = n
 	}
-	l.lost[n] = loss{l.count.Add(1), time.Now()}
+	l.lost[n] = count
 }
 
 // since reports whether a nexus was lost after the count was what is given.
 func (l *lostNexuses) since(n lun.Nexus, count uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.lost[n].count > count
+	return l.lost[n] > count
 }
