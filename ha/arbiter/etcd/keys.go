@@ -14,7 +14,8 @@ import (
 
 // Limits of what is stored.
 const (
-	// MaxLUNs is the most grants of a cluster.
+	// MaxLUNs is the most grants that are read: those of the logical units of a
+	// cluster (ha.MaxUnits), and of ones that were configured once.
 	MaxLUNs = 16384
 	// MaxLUNName is the longest name of a logical unit in bytes: an iSCSI
 	// name (223) and ",lun,1023" fit.
