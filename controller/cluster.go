@@ -30,7 +30,7 @@ type cluster struct {
 }
 
 // openCluster joins the cluster as configured; nothing runs yet.
-func openCluster(c *ctlconf.Config, states *statefile.Dir, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(context.Context, string) error) (*cluster, error) {
+func openCluster(c *ctlconf.Config, states *statefile.Dir, ports *portNumbers, pool *block.Pool, log *slog.Logger, disconnect func(context.Context, string) (int, error)) (*cluster, error) {
 	h := c.HA
 	credentials, err := identity.Load(h.Certificate, h.Key, h.CA)
 	if err != nil {

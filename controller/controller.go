@@ -167,18 +167,14 @@ func (c *Controller) unit(name string) lun.Unit {
 }
 
 // disconnect closes the sessions that use a logical unit, or all of them, so
-// that initiators go on through another path. It returns when they are gone
-// with all they had sent.
-func (c *Controller) disconnect(ctx context.Context, name string) error {
+// that initiators go on through another path. It returns how many when they are
+// gone with all they had sent.
+func (c *Controller) disconnect(ctx context.Context, name string) (closed int, err error) {
 	var which target.SessionFilter
 	if name != "" {
 		which.Unit = c.unit(name)
 	}
-	n, err := c.target.CloseSessions(ctx, which)
-	if n > 0 {
-		c.log.Warn("sessions closed", "sessions", n, "lun", name)
-	}
-	return err
+	return c.target.CloseSessions(ctx, which)
 }
 
 // Run serves until ctx ends; then it hands over what it can, lets the

@@ -79,7 +79,7 @@ const sparePatience = 250 * time.Millisecond
 // nothing, or is done with it in a moment. This controller has served all along,
 // so it knows.
 func (n *Node) spares(ctx context.Context, u *Unit, a ha.Fence) bool {
-	for until := time.Now().Add(sparePatience); ; pause(ctx, 5*time.Millisecond) {
+	for until := time.Now().Add(n.spare); ; pause(ctx, 5*time.Millisecond) {
 		if n.ships.Writing(a.LUN, a.Node, a.Epoch) == 0 {
 			return true
 		}

@@ -86,7 +86,7 @@ func (n *Node) watch(ctx context.Context) {
 type holder struct {
 	store arbiter.Store
 	clock clock
-	post  func(ha.Event)
+	post  func(...ha.Event)
 	log   *slog.Logger
 	asked chan ha.Hold // of one; the newest wish
 	until time.Time    // of the last success

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"sync"
@@ -92,50 +93,82 @@ func runFence(ctx context.Context, words []string) error {
 	return fmt.Errorf("fence command %s: %w: %s", words[0], err, bytes.TrimSpace(out))
 }
 
-// fence carries out the action, by run unless none is needed, and tells the core
-// what came of it.
-func (n *Node) fence(ctx context.Context, u *Unit, a ha.Fence, run func() error) {
-	if a.Kept && n.spares(ctx, u, a) {
-		n.log.Info("no fence is needed: the controller writes nothing", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node)
-		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
-		return
-	}
-	if n.isQuiet(ctx, u, a) {
-		n.log.Info("no fence is needed: the controller says that it writes nothing any more", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node)
-		n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: true})
-		return
-	}
-	err := run()
-	n.post(ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: err == nil})
-}
-
 // fenceRun is what a run of a fence does, apart from the logical unit.
 type fenceRun struct {
 	pidFile, command string
+	disk             string // the logical unit, where each has a disk of its own
 	node             ha.NodeID
 }
 
-// fenceOf is the fence that an action asks for. Logical units that are to be
-// fenced by the same means, in one step, share one run: a power switch is used
-// once for a thousand. It begins after all of them asked.
-func (n *Node) fenceOf(ctx context.Context, u *Unit, a ha.Fence) (run func() error) {
-	f := u.cfg.Fence
-	run = func() error {
-		err := errStale
-		if n.awake.holds() { // or it might be the new primary that is fenced
-			err = f.run(ctx, a.Node)
-		}
-		if err != nil {
-			n.log.Error("fencing failed", "lun", a.LUN, "epoch", a.Epoch, "controller", a.Node, "error", err)
-		}
-		return err
-	}
+// fenceRun is the run that an action asks for. Logical units that are to be fenced
+// by the same means, in one step, share it: a power switch is used once for a
+// thousand.
+func (n *Node) fenceRun(a ha.Fence) fenceRun {
+	f := n.named[a.LUN].cfg.Fence
 	if f.Disk != nil {
-		return run // each has a disk of its own
+		return fenceRun{disk: a.LUN, node: a.Node}
 	}
-	key := fenceRun{f.PIDFile, f.Command, a.Node}
-	if n.fences[key] == nil {
-		n.fences[key] = sync.OnceValue(run)
+	return fenceRun{pidFile: f.PIDFile, command: f.Command, node: a.Node}
+}
+
+// fence carries out actions of one run, unless none needs it, and tells the core
+// what came of them.
+func (n *Node) fence(ctx context.Context, actions []ha.Fence) {
+	why := make([]string, len(actions)) // no fence is needed
+	var all sync.WaitGroup
+	for i, a := range actions {
+		all.Go(func() { why[i] = n.needsNoFence(ctx, a) })
 	}
-	return n.fences[key]
+	all.Wait()
+	groups := map[string][]ha.Fence{}
+	for i, a := range actions {
+		groups[why[i]] = append(groups[why[i]], a)
+	}
+	for reason, spared := range groups {
+		if reason != "" {
+			n.sayOf(slog.LevelInfo, "no fence is needed: "+reason, lunsOf(spared), "controller", spared[0].Node)
+			n.fenced(spared, true)
+		}
+	}
+	needed := groups[""]
+	if len(needed) == 0 {
+		return
+	}
+	err := errStale
+	if n.awake.holds() { // or it might be the new primary that is fenced
+		err = n.named[needed[0].LUN].cfg.Fence.run(ctx, needed[0].Node)
+	}
+	if err != nil {
+		n.sayOf(slog.LevelError, "fencing failed", lunsOf(needed), "controller", needed[0].Node, "error", err)
+	}
+	n.fenced(needed, err == nil)
+}
+
+// needsNoFence says why a controller need not be fenced; "" when it must be.
+func (n *Node) needsNoFence(ctx context.Context, a ha.Fence) string {
+	u := n.named[a.LUN]
+	switch {
+	case a.Kept && n.spares(ctx, u, a):
+		return "the controller writes nothing"
+	case n.isQuiet(ctx, u, a):
+		return "the controller says that it writes nothing any more"
+	}
+	return ""
+}
+
+// fenced tells the core what came of fences.
+func (n *Node) fenced(actions []ha.Fence, ok bool) {
+	var events []ha.Event
+	for _, a := range actions {
+		events = append(events, ha.Fenced{LUN: a.LUN, Epoch: a.Epoch, OK: ok})
+	}
+	n.post(events...)
+}
+
+func lunsOf(actions []ha.Fence) []string {
+	var luns []string
+	for _, a := range actions {
+		luns = append(luns, a.LUN)
+	}
+	return luns
 }

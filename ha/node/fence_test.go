@@ -28,12 +28,12 @@ func TestAFenceCommandIsBelievedOnlyWhenItSucceeds(t *testing.T) {
 // Who was stopped between the decision and the fence may be about to fence the
 // primary that came after.
 func TestAControllerThatWasStoppedFencesNobody(t *testing.T) {
-	p := newKeyedPair(t)
+	p := newKeyedPair(t).unhurried()
 	p.startBoth()
 	n := p.nodes[2]
 	p.must(n.ask(func() { n.awake.until.Store(0); n.awake.asleep = true }))
 	a := ha.Fence{LUN: unitName, Epoch: 2, Node: 1}
-	n.fence(t.Context(), p.unit(2), a, n.fenceOf(t.Context(), p.unit(2), a))
+	n.fence(t.Context(), []ha.Fence{a})
 	if !p.keyed.has(1) {
 		t.Error("the primary was fenced")
 	}

@@ -123,7 +123,7 @@ func TestATakeoverTakesTheKeyOfThePrimaryBeforeTheFirstWrite(t *testing.T) {
 }
 
 func TestAPrimaryWhoseKeyIsTakenHandsOverAndFailsNoCommand(t *testing.T) {
-	p := newKeyedPair(t)
+	p := newKeyedPair(t).unhurried()
 	p.startBoth()
 	p.run(1, "host", write16(0, 1), fill(1, 1))
 	p.keyed.take(1)
@@ -144,7 +144,7 @@ func TestAPrimaryWhoseKeyIsTakenHandsOverAndFailsNoCommand(t *testing.T) {
 
 func TestAPrimaryWhoseKeyIsTakenAndHasNobodyToHandOverToWaitsForTheOperator(t *testing.T) {
 	p := newKeyedPair(t)
-	p.holdTime = 300 * time.Millisecond
+	p.holdTime = 2 * time.Second
 	p.start(1)
 	p.wait("controller 1 to serve", func() bool { return p.route(1) == ha.RouteServe })
 	p.run(1, "host", write16(0, 1), fill(1, 1))
@@ -153,7 +153,7 @@ func TestAPrimaryWhoseKeyIsTakenAndHasNobodyToHandOverToWaitsForTheOperator(t *t
 	if c.Status != scsi.StatusCheckCondition || c.Sense.Key != scsi.NotReady || c.Sense.ASC != scsi.LogicalUnitNotAccessibleAsymmetricAccessStateTransition {
 		t.Errorf("%v, %v; want NOT READY 04h/0Ah", c.Status, c.Sense)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if err := p.nodes[1].Promote(ctx, unitName, false); err == nil || !strings.Contains(err.Error(), "--force") || !strings.Contains(err.Error(), "fenced") {
 		t.Errorf("promote: %v, want that it was fenced and needs --force", err)
@@ -185,7 +185,7 @@ func TestForceTakesTheKeyOfAPrimaryThatCannotBeReached(t *testing.T) {
 }
 
 func TestInMode1ASecondaryWhoseKeyIsTakenHasThePrimaryMoveTheData(t *testing.T) {
-	p := newKeyedPair(t)
+	p := newKeyedPair(t).unhurried()
 	p.mode = ActiveActive
 	p.startBoth()
 	p.run(2, "host", write16(0, 1), fill(1, 1))

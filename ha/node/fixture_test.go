@@ -32,7 +32,12 @@ const (
 	clusterName = "beast"
 	unitName    = "data"
 	capacity    = 4 << 20
-	patience    = 20 * time.Second
+	// patience is how long a condition is waited for. Only a test that fails waits
+	// so long.
+	patience = 60 * time.Second
+	// lease is what a busy machine rarely breaks and a test that loses a controller
+	// can wait for.
+	lease = time.Second
 )
 
 // pair is two controllers in this process over one disk, with real links, a
@@ -41,8 +46,9 @@ type pair struct {
 	t        *testing.T
 	mode     Mode
 	holdTime time.Duration
-	lease    time.Duration               // 0: the default
+	lease    time.Duration
 	trial    map[ha.NodeID]time.Duration // of the disk at a controller
+	spare    time.Duration               // how long a controller may take to say that it writes nothing; 0: the default
 	maxHeld  int
 	failback time.Duration
 	third    bool       // there is a controller 3 too
@@ -70,7 +76,7 @@ var errNoPath = errors.New("the path to the disk is gone")
 type testNode struct {
 	*Node
 	stop func()
-	log  *strings.Builder
+	log  *lockedWriter
 }
 
 // sharedDisk is memory that both controllers have open.
@@ -106,8 +112,9 @@ func newPair(t *testing.T, members ...string) *pair {
 		t.Fatal(err)
 	}
 	p := &pair{
-		t: t, mode: ActiveActiveForward,
-		arbiter: arbitertest.Start(t, members...), authority: authority,
+		t: t, mode: ActiveActiveForward, lease: lease,
+		holdTime: patience, // what takes long fails a test only where it is about that
+		arbiter:  arbitertest.Start(t, members...), authority: authority,
 		disk: &sharedDisk{Ramdisk: block.NewRamdisk(capacity)}, dir: t.TempDir(),
 		addresses: map[ha.NodeID]string{}, nodes: map[ha.NodeID]*testNode{},
 	}
@@ -174,18 +181,18 @@ func (p *pair) start(id ha.NodeID) {
 		kept = p.wrap(id, kept)
 	}
 	pool := block.NewPool(64 << 20)
-	log := &strings.Builder{}
+	log := &lockedWriter{w: &strings.Builder{}}
 	n, err := New(Config{
 		Cluster: clusterName, Self: id, Mode: p.mode, Lease: p.lease, Credentials: credentials,
 		Listen: p.addresses[id], Peers: p.peers(id),
 		Store: store, Manual: p.manual, States: kept, Pool: pool, HoldTime: p.holdTime, MaxHeld: p.maxHeld,
-		Disconnect: func(context.Context, string) error {
+		Disconnect: func(context.Context, string) (int, error) {
 			if f := p.disconnect.Load(); f != nil {
 				(*f)(id)
 			}
-			return nil
+			return 1, nil
 		},
-		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: log}, nil)).With("controller", id),
+		Log: slog.New(slog.NewTextHandler(log, nil)).With("controller", id),
 		Units: []UnitConfig{{
 			Name: unitName, Home: id == 1, Failback: p.failback, Fence: fence, Describe: "a disk",
 			Ports: []lun.Port{{Relative: port(id), Name: fmt.Sprintf("iqn.2026-11.test:t,t,0x0%d01", id)}},
@@ -204,6 +211,9 @@ func (p *pair) start(id ha.NodeID) {
 		p.t.Fatal(err)
 	}
 	n.diskTrial = p.trial[id]
+	if p.spare != 0 {
+		n.spare = p.spare
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -252,6 +262,13 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(b)
+}
+
+// String is what was written so far.
+func (l *lockedWriter) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.String()
 }
 
 // port is the relative target port of a controller.

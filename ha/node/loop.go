@@ -3,16 +3,17 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tandem-san/tandem/ha"
 )
 
-// post hands an event to the loop. It waits only for the loop, which waits for
-// nobody.
-func (n *Node) post(e ha.Event) {
+// post hands events to the loop, which takes them in one step. It waits only for
+// the loop, which waits for nobody.
+func (n *Node) post(events ...ha.Event) {
 	select {
-	case n.events <- e:
+	case n.events <- events:
 	case <-n.done:
 	}
 }
@@ -45,8 +46,8 @@ func (n *Node) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-n.events:
-			n.step(ctx, n.gather(e)...)
+		case events := <-n.events:
+			n.step(ctx, n.gather(events)...)
 		case f := <-n.asks:
 			f(ctx)
 		case <-tick.C:
@@ -63,12 +64,12 @@ func (n *Node) loop(ctx context.Context) {
 	}
 }
 
-// gather returns the event and what else waits, which is many when something
+// gather returns the events and what else waits, which is much when something
 // happens to many logical units.
-func (n *Node) gather(e ha.Event) []ha.Event {
-	events := []ha.Event{e}
+func (n *Node) gather(events []ha.Event) []ha.Event {
+	events = slices.Clip(events)
 	for range len(n.events) {
-		events = append(events, <-n.events)
+		events = append(events, <-n.events...)
 	}
 	return events
 }
@@ -82,18 +83,35 @@ func (n *Node) step(ctx context.Context, events ...ha.Event) {
 	}
 	actions := n.core.Step(n.clock.now(), events...)
 	n.say(actions)
-	n.fences = map[fenceRun]func() error{}
+	var t together
 	for _, a := range actions {
-		n.carryOut(ctx, a)
+		n.carryOut(ctx, a, &t)
 	}
+	n.carryOutTogether(ctx, &t)
 	if drained := n.core.Drained(n.cfg.Self); drained != n.rests {
 		n.rests = drained
 		n.log.Warn("maintenance", "drained", drained)
 	}
 }
 
-// carryOut does what the core decided. Nothing here waits.
-func (n *Node) carryOut(ctx context.Context, a ha.Action) {
+// together is what a step decided that is done for many logical units at once.
+type together struct {
+	fences map[fenceRun][]ha.Fence
+	closed []string // logical units whose sessions are to be closed
+}
+
+func (n *Node) carryOutTogether(ctx context.Context, t *together) {
+	for _, fences := range t.fences {
+		n.works.Go(func() { n.fence(ctx, fences) })
+	}
+	if len(t.closed) > 0 {
+		n.works.Go(func() { n.disconnect(ctx, t.closed...) })
+	}
+}
+
+// carryOut does what the core decided, or keeps it for carryOutTogether. Nothing
+// here waits.
+func (n *Node) carryOut(ctx context.Context, a ha.Action, t *together) {
 	switch a := a.(type) {
 	case ha.Send:
 		n.sendCore(a)
@@ -104,10 +122,12 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 	case ha.Hold:
 		n.holder.ask(a)
 	case ha.Fence:
-		u := n.named[a.LUN]
-		u.admission.forbid(a.Epoch)
-		run := n.fenceOf(ctx, u, a)
-		n.works.Go(func() { n.fence(ctx, u, a, run) })
+		n.named[a.LUN].admission.forbid(a.Epoch)
+		run := n.fenceRun(a)
+		if t.fences == nil {
+			t.fences = map[fenceRun][]ha.Fence{}
+		}
+		t.fences[run] = append(t.fences[run], a)
 	case ha.Lapse:
 		u := n.named[a.LUN]
 		u.admission.forbid(a.Epoch)
@@ -123,7 +143,7 @@ func (n *Node) carryOut(ctx context.Context, a ha.Action) {
 		u.admission.routed(n.core.Grant(a.LUN), a)
 		u.route(a)
 	case ha.Disconnect:
-		n.works.Go(func() { n.disconnect(ctx, a.LUN) })
+		t.closed = append(t.closed, a.LUN)
 	case ha.Note:
 		if a.Alarm {
 			n.notes.keep(a.LUN, a.Text, a.Refused)

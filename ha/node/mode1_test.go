@@ -86,8 +86,18 @@ func (p *pair) moving() (*command, func()) {
 	release := p.paths[2].hold()
 	p.t.Cleanup(release)
 	c := p.submit(2, "mover", write16(0, 8), fill(7, 8), false)
-	<-p.paths[2].entered
+	p.entered(2)
 	return c, release
+}
+
+// entered waits until a write of a controller is held.
+func (p *pair) entered(id ha.NodeID) {
+	p.t.Helper()
+	select {
+	case <-p.paths[id].entered:
+	case <-time.After(patience):
+		p.t.Fatalf("controller %d does not write", id)
+	}
 }
 
 // overlaps has a write through controller 1 wait for the blocks of moving.
@@ -179,7 +189,7 @@ func TestInMode1AHandoverUnderLoadFailsNoCommand(t *testing.T) {
 
 // The brain knows what it admitted; before a handover all of it has ended.
 func TestInMode1AHandoverWaitsForWhatASecondaryMoves(t *testing.T) {
-	p := newActivePair(t)
+	p := newActivePair(t).unhurried()
 	p.fenceFile()
 	p.startBoth()
 	c, release := p.moving()
@@ -239,6 +249,7 @@ func TestInMode1ALostSecondaryThatWritesNothingIsNotFenced(t *testing.T) {
 	if err := os.WriteFile(works, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	p.spare = patience
 	p.startBoth()
 	p.run(2, "host", write16(8, 16), fill(0xA5, 16))
 	end := p.silence(2)
@@ -276,13 +287,13 @@ func TestInMode1WithoutAFenceTheTicketsOfALostSecondaryAreWaitedOut(t *testing.T
 	p.startBoth()
 	_, release := p.moving()
 	other := p.overlaps()
+	silenced := time.Now()
 	end := p.silence(2)
 	p.wait("the grant without controller 2", func() bool { return p.grant(1).Alone() })
-	narrowed := time.Now()
 	if p.finish(other); other.Status != scsi.StatusGood {
 		t.Errorf("the overlapping write ended with %v, %v", other.Status, other.Sense)
 	}
-	if waited := time.Since(narrowed); waited < ha.DefaultLease {
+	if waited := time.Since(silenced); waited < p.lease*11/10 {
 		t.Errorf("it waited for %v only", waited)
 	}
 	release()

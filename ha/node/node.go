@@ -70,8 +70,9 @@ type Config struct {
 	MaxHeld  int
 	HoldTime time.Duration
 	// Disconnect closes the sessions that use a logical unit, or all when it is
-	// "", and returns when they are gone with everything they had sent.
-	Disconnect func(ctx context.Context, lun string) error
+	// "", and returns how many when they are gone with everything they had sent. It
+	// is called for several at a time.
+	Disconnect func(ctx context.Context, lun string) (closed int, err error)
 	Log        *slog.Logger
 }
 
@@ -91,7 +92,8 @@ type Node struct {
 	// diskTrial is how long a disk must have been open before an error of it moves
 	// a logical unit.
 	diskTrial time.Duration
-	events    chan ha.Event
+	spare     time.Duration // sparePatience
+	events    chan []ha.Event
 	asks      chan func(context.Context) // run by the loop
 	done      chan struct{}
 	holder    *holder
@@ -109,9 +111,6 @@ type Node struct {
 	works sync.WaitGroup
 
 	turns chan struct{} // one for each mover that takes a step
-
-	// fences are the runs of the present step; the loop's.
-	fences map[fenceRun]func() error
 }
 
 // New checks the configuration and opens the link's socket. Run does the rest.
@@ -127,7 +126,7 @@ func New(cfg Config) (*Node, error) {
 		log:       cfg.Log.With("node", cfg.Self),
 		clock:     clock{origin: time.Now()},
 		store:     cfg.Store,
-		events:    make(chan ha.Event, 1024),
+		events:    make(chan []ha.Event, 1024),
 		asks:      make(chan func(context.Context)),
 		done:      make(chan struct{}),
 		saves:     make(chan struct{}, maxSaves),
@@ -150,7 +149,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.core = core
-	n.lease, n.diskTrial = core.Lease(), diskTrial
+	n.lease, n.diskTrial, n.spare = core.Lease(), diskTrial, sparePatience
 	n.awake.init(n.clock, n.lease)
 	return n, nil
 }

@@ -178,7 +178,7 @@ func (p *pair) conflicts(id ha.NodeID, initiator string) {
 
 func TestWhileNobodyMayServeCommandsWaitAndThenEndSoftly(t *testing.T) {
 	p := newPair(t, "1", "w")
-	p.holdTime = 300 * time.Millisecond
+	p.holdTime = 1500 * time.Millisecond
 	p.maxHeld = 2
 	p.arbiter.Stop("w") // no majority: nobody will be granted anything
 	p.start(1)
@@ -202,7 +202,6 @@ func TestWhileNobodyMayServeCommandsWaitAndThenEndSoftly(t *testing.T) {
 
 func TestHeldCommandsCanBeAborted(t *testing.T) {
 	p := newPair(t, "1", "w")
-	p.holdTime = patience
 	p.arbiter.Stop("w")
 	p.start(1)
 	c := p.submit(1, "host", read16(0, 1), nil, true)
@@ -249,7 +248,7 @@ func TestAWriteWhoseDataIsOnItsWayMovesWithTheBrain(t *testing.T) {
 }
 
 func TestPromotionOfAnUnknownLogicalUnitIsRefused(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.startBoth()
 	if err := p.nodes[1].Promote(t.Context(), "nothing", false); err == nil {
 		t.Error("no error")
@@ -271,7 +270,7 @@ func TestControllersThatDisagreeRefuseEachOther(t *testing.T) {
 }
 
 func TestAStandbyPortAnswersWhatItMay(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t).unhurried()
 	p.mode = ActiveStandby
 	p.startBoth()
 	p.wait("the standby state", func() bool {
@@ -295,12 +294,12 @@ func TestAControllerThatWasStoppedStartsNothingFromBefore(t *testing.T) {
 			var old *command
 			loseNexus := func(stopped ha.NodeID) {
 				if stopped == id {
-					p.unit(id).NexusLost(old.Nexus)
+					p.unit(id).NexusLost(lun.Nexus{InitiatorPort: "host", TargetPort: port(id)})
 				}
 			}
 			p.disconnect.Store(&loseNexus)
 			if err := p.nodes[id].ask(func() { // as long as this runs the process seems stopped
-				time.Sleep(2 * ha.DefaultLease)
+				time.Sleep(2 * p.lease)
 				old = p.submit(id, "host", write16(0, 1), fill(2, 1), false)
 			}); err != nil {
 				t.Fatal(err)

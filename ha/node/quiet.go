@@ -52,7 +52,7 @@ func (n *Node) isQuiet(ctx context.Context, u *Unit, a ha.Fence) bool {
 	if n.cfg.Mode != ActiveActive || a.Kept || !n.isLinked(a.Node) || u.admission.led.Load() == uint32(a.Node) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, sparePatience)
+	ctx, cancel := context.WithTimeout(ctx, n.spare)
 	defer cancel()
 	answered := u.answer.await(a.Node, a.Epoch)
 	n.sendControl(a.Node, controlAskQuiet, quietWord{a.LUN, a.Epoch})
@@ -89,7 +89,7 @@ func (n *Node) quietReceived(peer ha.NodeID, kind byte, body []byte) {
 // becomesQuiet waits, as long as it is worth it, until nothing is written here in
 // the right of epochs before the one in which the peer is the primary.
 func (n *Node) becomesQuiet(u *Unit, peer ha.NodeID, epoch uint64) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), sparePatience)
+	ctx, cancel := context.WithTimeout(context.Background(), n.spare)
 	defer cancel()
 	for g := (ha.Grant{}); g.Epoch < epoch; pause(ctx, 2*time.Millisecond) {
 		if ctx.Err() != nil || n.ask(func() { g = n.core.Grant(u.cfg.Name) }) != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tandem-san/tandem/ha"
 )
@@ -16,6 +17,8 @@ import (
 func newActiveThree(t *testing.T) (p *pair, fenced func() string) {
 	p = newActivePair(t)
 	p.third = true
+	p.lease = 3 * time.Second // of which the ranks of those who take over are a tenth apart
+	p.spare = 3 * time.Second
 	p.paths[3] = &diskPath{Device: p.disk, entered: make(chan struct{}, 100)}
 	list, script := filepath.Join(p.dir, "fenced"), filepath.Join(p.dir, "fence")
 	if err := os.WriteFile(script, []byte(fmt.Sprintf("#!/bin/sh\necho $1 >> %s\n", list)), 0o755); err != nil {
@@ -62,10 +65,10 @@ func TestInMode1ATakeoverFencesACandidateThatIsStillWriting(t *testing.T) {
 	release := p.paths[3].hold()
 	t.Cleanup(release)
 	c := p.submit(3, "mover", write16(0, 8), fill(7, 8), false)
-	<-p.paths[3].entered
+	p.entered(3)
 	p.nodes[1].stop()
 	p.wait("a takeover", func() bool { return p.grant(2).Primary == 2 })
 	p.wait("both fences", func() bool { return fenced() == "1 3" })
 	release()
-	<-c.done
+	p.finish(c)
 }

@@ -43,24 +43,34 @@ func (n *Node) say(actions []ha.Action) {
 		names[l] = append(names[l], name)
 	}
 	for _, l := range order {
-		luns := names[l]
-		if len(luns) > maxLines {
-			n.sayLine(l, "luns", len(luns), "first", luns[0], "last", luns[len(luns)-1])
-			continue
+		level := slog.LevelInfo
+		if l.alarm {
+			level = slog.LevelError
 		}
-		for _, name := range luns {
-			n.sayLine(l, "lun", name)
+		var more []any
+		if r := l.route; l.text == "route" {
+			more = []any{"route", r.Kind, "primary", r.Primary, "epoch", r.Epoch}
 		}
+		n.sayOf(level, l.text, names[l], more...)
 	}
 }
 
-func (n *Node) sayLine(l line, who ...any) {
-	level := slog.LevelInfo
-	if l.alarm {
-		level = slog.LevelError
+// sayOf writes the same of several logical units to the log, each in a line or
+// all in one.
+func (n *Node) sayOf(level slog.Level, text string, luns []string, more ...any) {
+	if len(luns) > maxLines {
+		n.log.Log(context.Background(), level, text, append(named(luns), more...)...)
+		return
 	}
-	if r := l.route; l.text == "route" {
-		who = append(who, "route", r.Kind, "primary", r.Primary, "epoch", r.Epoch)
+	for _, name := range luns {
+		n.log.Log(context.Background(), level, text, append(named([]string{name}), more...)...)
 	}
-	n.log.Log(context.Background(), level, l.text, who...)
+}
+
+// named is how a single line names logical units, one at least.
+func named(luns []string) []any {
+	if len(luns) == 1 {
+		return []any{"lun", luns[0]}
+	}
+	return []any{"luns", len(luns), "first", luns[0], "last", luns[len(luns)-1]}
 }

@@ -13,7 +13,6 @@ import (
 
 func TestThroughASilentLinkCommandsEndSoftlyAndSoon(t *testing.T) {
 	p := newPair(t)
-	p.holdTime = patience // only what is hopeless is answered
 	cable := newCable(t, p.addresses[1])
 	p.start(1)
 	p.addresses[1] = cable.address()

@@ -333,6 +333,7 @@ func TestAChangeIsAcknowledgedWhenItIsOnStableStorageOfBoth(t *testing.T) {
 	for _, slow := range []ha.NodeID{1, 2} {
 		t.Run(fmt.Sprint("controller ", slow, " is slow"), func(t *testing.T) {
 			p, gates := newGatedPair(t)
+			p.unhurried()
 			p.startBoth()
 			p.run(1, "owner", read16(0, 1), nil)
 			p.wait("nothing to save", func() bool { return p.unit(slow).replica.whenSaved() == nil })

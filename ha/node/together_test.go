@@ -35,7 +35,7 @@ func bareNode(units int, store arbiter.Store, states States) (*Node, *strings.Bu
 	log := &strings.Builder{}
 	n := &Node{
 		cfg: Config{Self: 9, States: states}, store: store, log: slog.New(slog.NewTextHandler(&lockedWriter{w: log}, nil)),
-		events: make(chan ha.Event, 100), done: make(chan struct{}), named: map[string]*Unit{},
+		events: make(chan []ha.Event, 100), done: make(chan struct{}), named: map[string]*Unit{},
 		saves: make(chan struct{}, maxSaves), idleSaves: make(chan struct{}, maxIdleSaves),
 	}
 	for i := range units {
@@ -69,7 +69,7 @@ func TestWhatIsAskedWhileAnAnswerIsAwaitedGoesTogether(t *testing.T) {
 	store.begin <- struct{}{}
 	n.works.Wait()
 	for id, epochs := range [][]uint64{{1}, {1}, {1, 1}, {0}} {
-		e, ok := (<-n.events).(ha.Changed)
+		e, ok := (<-n.events)[0].(ha.Changed)
 		if !ok || e.ID != uint64(id+1) || len(e.Grants) != len(epochs) {
 			t.Fatalf("the answer to request %d is %+v\n%s", id+1, e, log)
 		}
@@ -150,8 +150,8 @@ func TestAStateThatIsAwaitedOvertakesThoseThatNobodyWaitsFor(t *testing.T) {
 	}
 }
 
-func TestLogicalUnitsThatAreFencedInOneStepShareOneRun(t *testing.T) {
-	n, _ := bareNode(100, nil, nil)
+func TestLogicalUnitsThatAreFencedInOneStepShareOneRunAndAreToldTogether(t *testing.T) {
+	n, log := bareNode(100, nil, nil)
 	n.awake.init(clock{time.Now()}, time.Hour)
 	ran := filepath.Join(t.TempDir(), "ran")
 	for i, u := range n.units {
@@ -161,22 +161,78 @@ func TestLogicalUnitsThatAreFencedInOneStepShareOneRun(t *testing.T) {
 		}
 	}
 	for range 2 { // steps
-		n.fences = map[fenceRun]func() error{}
-		for _, u := range n.units {
-			a := ha.Fence{LUN: u.cfg.Name, Epoch: 1, Node: 2}
-			run := n.fenceOf(t.Context(), u, a)
-			n.works.Go(func() { n.fence(t.Context(), u, a, run) })
-		}
-		for range n.units {
-			if e, ok := (<-n.events).(ha.Fenced); !ok || !e.OK {
-				t.Errorf("%+v", e)
-			}
-		}
-		n.works.Wait()
+		fenceAll(t, n, true)
 	}
 	for _, name := range []string{ran, ran + "-first"} {
 		if b, err := os.ReadFile(name); err != nil || len(b) != 2 {
 			t.Errorf("%s: the fence ran %d times in two steps, %v", name, len(b), err)
+		}
+	}
+
+	for _, u := range n.units {
+		u.cfg.Fence.Command = "false"
+	}
+	fenceAll(t, n, false)
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `msg="fencing failed" luns=100 first=u0 last=u99 controller=2 error=`) {
+		t.Errorf("the log of a fence that fails:\n%s", text)
+	}
+}
+
+// fenceAll has all logical units fenced in one step, and the answers come in two at
+// most, one for each run.
+func fenceAll(t *testing.T, n *Node, ok bool) {
+	t.Helper()
+	var step together
+	for _, u := range n.units {
+		n.carryOut(t.Context(), ha.Fence{LUN: u.cfg.Name, Epoch: 1, Node: 2}, &step)
+	}
+	n.carryOutTogether(t.Context(), &step)
+	n.works.Wait()
+	if len(n.events) > 2 {
+		t.Errorf("%d answers", len(n.events))
+	}
+	told := map[string]bool{}
+	for range len(n.events) {
+		for _, e := range <-n.events {
+			if e, fenced := e.(ha.Fenced); !fenced || e.OK != ok || told[e.LUN] {
+				t.Errorf("%+v", e)
+			} else {
+				told[e.LUN] = true
+			}
+		}
+	}
+	if len(told) != len(n.units) {
+		t.Errorf("%d of %d logical units are told of", len(told), len(n.units))
+	}
+}
+
+func TestSessionsThatAreClosedForManyLogicalUnitsAreOneLine(t *testing.T) {
+	n, log := bareNode(1000, nil, nil)
+	n.cfg.Disconnect = func(_ context.Context, lun string) (int, error) {
+		switch lun {
+		case "u0", "u500":
+			return 3, nil
+		case "u7":
+			return 0, context.DeadlineExceeded
+		}
+		return 0, nil
+	}
+	var step together
+	for _, u := range n.units {
+		n.carryOut(t.Context(), ha.Disconnect{LUN: u.cfg.Name}, &step)
+	}
+	n.carryOutTogether(t.Context(), &step)
+	n.works.Wait()
+	text := log.String()
+	if lines := strings.Count(text, "\n"); lines != 2 {
+		t.Errorf("%d lines, want 2", lines)
+	}
+	for _, want := range []string{
+		`msg="sessions closed" luns=1000 first=u0 last=u999 sessions=6`,
+		`msg="sessions do not close" lun=u7 error="context deadline exceeded"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tandem-san/tandem/ha"
@@ -37,4 +39,46 @@ func TestAStateThatIsForcedWritesNothing(t *testing.T) {
 			t.Errorf("the brain is here: %t, the erasure has failed: %t", reign, failed)
 		}
 	}
+}
+
+// A controller may become primary again while its brain of before still stops,
+// because of a command that does not end. It serves when that is over.
+func TestAControllerServesThatBecamePrimaryWhileItsBrainOfBeforeStopped(t *testing.T) {
+	p := newPair(t)
+	p.fence = &Fence{Command: "true"} // the process fence waits until a controller has stopped
+	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	var stuck atomic.Bool
+	p.disk.before = func() {
+		if stuck.CompareAndSwap(true, false) {
+			<-gate
+		}
+	}
+	p.startBoth()
+	t.Cleanup(open) // before the controllers are stopped
+	p.run(1, "host", read16(0, 1), nil)
+	stuck.Store(true)
+	slow := make(chan *command)
+	go func() { slow <- p.submit(1, "host", write16(0, 1), fill(1, 1), false) }()
+	p.wait("the command to be stuck", func() bool { return !stuck.Load() })
+
+	end := p.silence(1)
+	p.serves(2)
+	end()
+	p.wait("controller 1 to be a candidate", func() bool { g := p.grant(1); return g.Primary == 2 && g.Has(1) })
+	p.nodes[2].stop()
+	p.wait("the takeover and the fence", func() bool { g := p.grant(1); return g.Primary == 1 && g.Unfenced == 0 })
+	if r := &p.unit(1).replica; !reigns(r) {
+		t.Fatal("the brain of before has stopped")
+	}
+	open()
+	p.serves(1)
+	p.finish(<-slow)
+	p.run(1, "host", write16(0, 1), fill(2, 1))
+}
+
+func reigns(r *replica) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reign
 }

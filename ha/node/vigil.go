@@ -1,7 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -93,13 +96,30 @@ func (n *Node) keepVigil(ctx context.Context) {
 // disconnectTime bounds one try to close sessions.
 const disconnectTime = 10 * time.Second
 
-// disconnect closes sessions and reports whether they are gone.
-func (n *Node) disconnect(ctx context.Context, lun string) bool {
+// disconnect closes the sessions that use logical units, and reports whether they
+// are gone. One session may use many.
+func (n *Node) disconnect(ctx context.Context, luns ...string) bool {
 	ctx, cancel := context.WithTimeout(ctx, disconnectTime)
 	defer cancel()
-	if err := n.cfg.Disconnect(ctx, lun); err != nil {
-		n.log.Warn("sessions do not close", "lun", lun, "error", err)
-		return false
+	closed, errs := make([]int, len(luns)), make([]error, len(luns))
+	var all sync.WaitGroup
+	for i, name := range luns {
+		all.Go(func() { closed[i], errs[i] = n.cfg.Disconnect(ctx, name) })
 	}
-	return true
+	all.Wait()
+	sessions := 0
+	var left []string
+	for i, name := range luns {
+		sessions += closed[i]
+		if errs[i] != nil {
+			left = append(left, name)
+		}
+	}
+	if sessions > 0 {
+		n.log.Warn("sessions closed", append(named(luns), "sessions", sessions)...)
+	}
+	if len(left) > 0 {
+		n.sayOf(slog.LevelWarn, "sessions do not close", left, "error", cmp.Or(errs...))
+	}
+	return len(left) == 0
 }
