@@ -17,6 +17,13 @@ type Status struct {
 	Arbiter  *Arbiter  `json:"arbiter,omitempty"`
 	LUNs     []LUN     `json:"luns"`
 	Sessions []Session `json:"sessions"`
+	CHAP     CHAP      `json:"chap"`
+}
+
+// CHAP counts the CHAP responses that let nobody in, since the start.
+type CHAP struct {
+	Wrong  uint64 `json:"wrong" doc:"of an unknown user, or made with another secret"`
+	Unread uint64 `json:"unread" doc:"refused unread: too many from that address had been wrong"`
 }
 
 // Node is another controller of the cluster.

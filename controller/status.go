@@ -21,7 +21,7 @@ import (
 func (c *Controller) Status(ctx context.Context) (api.Status, error) {
 	c.mu.Lock()
 	conf := c.config
-	s := api.Status{Version: c.options.Version, PID: os.Getpid(), LUNs: []api.LUN{}, Sessions: c.sessions()}
+	s := api.Status{Version: c.options.Version, PID: os.Getpid(), LUNs: []api.LUN{}, Sessions: c.sessions(), CHAP: api.CHAP(c.target.CHAPCounters())}
 	if c.cluster == nil {
 		s.LUNs = append(s.LUNs, c.localStatus()...)
 	}

@@ -98,6 +98,7 @@ func TestAnAddressThatGuessesSecretsIsHeldUp(t *testing.T) {
 		return strings.Contains(s.output.String(), "too many wrong CHAP responses from this address")
 	})
 	contains(t, succeed(t, "iscsi-inq", url(s.portal, target+".open", 0)), "Vendor:TANDEM")
+	contains(t, succeed(t, tandem, "status", "--socket", s.socket), "responses were wrong", "refused unread")
 	eventually(t, "the right secret lets in again", func() bool { return run(t, "iscsi-inq", right).code == 0 })
 }
 

@@ -60,6 +60,9 @@ func printStatus(out io.Writer, s api.Status) {
 	}
 	printLUNs(out, s)
 	printSessions(out, s.Sessions)
+	if n := s.CHAP; n.Wrong+n.Unread > 0 {
+		fmt.Fprintf(out, "\nCHAP: %d responses were wrong, %d more refused unread\n", n.Wrong, n.Unread)
+	}
 }
 
 func drainedWord(drained bool) string {

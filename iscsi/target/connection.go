@@ -137,10 +137,13 @@ func (c *connection) serve() {
 	}
 	c.stopWriting(err)
 	<-written
-	c.leave()
+	event := "connection left its session"
+	if c.leave() {
+		event = "session ended"
+	}
 	c.linger()
 	c.close(err)
-	log.Info("session ended", "reason", *c.cause.Load())
+	log.Info(event, "reason", *c.cause.Load())
 }
 
 // linger gives a client the chance to read what was sent last: closing with

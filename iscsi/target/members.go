@@ -205,15 +205,16 @@ func (s *session) giveUpJoining() {
 }
 
 // leave ends the part of the connection in its session: its tasks when others
-// stay, else the session. The reader calls it, as the last thing it does.
-func (c *connection) leave() {
+// stay, else the session, which it reports. The reader calls it, as the last
+// thing it does.
+func (c *connection) leave() (last bool) {
 	s := c.session
 	m := &s.members
 	c.end()
 	m.mu.Lock()
 	c.leaving = true
 	m.active--
-	last := m.active == 0 && m.joining == 0
+	last = m.active == 0 && m.joining == 0
 	m.over = m.over || last
 	if !last {
 		m.departures.Add(1)
@@ -224,7 +225,7 @@ func (c *connection) leave() {
 		s.loseNexus()
 		c.awaitTasks()
 		s.forget()
-		return
+		return true
 	}
 	c.abortTasks()
 	c.awaitTasks()
@@ -236,6 +237,7 @@ func (c *connection) leave() {
 	m.change()
 	m.mu.Unlock()
 	m.departures.Done()
+	return false
 }
 
 // abortTasks has the units abort all tasks of a connection whose session goes
