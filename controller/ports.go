@@ -63,7 +63,8 @@ func (p *portNumbers) keep(c *ctlconf.Config) {
 	}
 }
 
-// portsOf are the target ports through which a logical unit is reached here.
+// portsOf are the target ports through which a logical unit is reached here: those
+// of foreign portal groups are another controller's.
 func (p *portNumbers) portsOf(c *ctlconf.Config, l *ctlconf.LUN) ([]lun.Port, error) {
 	var ports []lun.Port
 	for _, t := range c.Targets {
@@ -71,6 +72,9 @@ func (p *portNumbers) portsOf(c *ctlconf.Config, l *ctlconf.LUN) ([]lun.Port, er
 			continue
 		}
 		for _, tp := range t.Ports {
+			if tp.PortalGroup.Foreign {
+				continue
+			}
 			n, err := p.number(portKey{t.Name, tp.PortalGroup.Name})
 			if err != nil {
 				return nil, err

@@ -136,6 +136,9 @@ func (c *Controller) Ports(context.Context) ([]api.Port, error) {
 	seen := map[int]bool{}
 	for _, t := range c.config.Targets {
 		for _, tp := range t.Ports {
+			if tp.PortalGroup.Foreign {
+				continue
+			}
 			n, err := c.ports.number(portKey{t.Name, tp.PortalGroup.Name})
 			if err != nil {
 				return nil, err
