@@ -67,6 +67,9 @@ type Attributes struct {
 	// DeallocateUnit is the granularity in bytes at which Zero gives space
 	// back; 0 when it never does.
 	DeallocateUnit int64
+	// Cached: writes are in the memory of this machine until Sync. A Sync that
+	// failed may have lost them, and one through another Device does not know.
+	Cached bool
 	// Blocks: a call may wait for a disk. When false (memory) the caller may
 	// run it on a goroutine that must not wait.
 	Blocks bool

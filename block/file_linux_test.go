@@ -214,7 +214,7 @@ func TestASharedFileIsSeenByTheOtherWhenTheWriteCompletes(t *testing.T) {
 	a, b := open(), open()
 	defer a.Close()
 	defer b.Close()
-	if !a.Attributes().Shared || a.direct == nil || a.Warning() != "" {
+	if !a.Attributes().Shared || a.Attributes().Cached || a.direct == nil || a.Warning() != "" {
 		t.Fatalf("not direct: %+v, %q", a.Attributes(), a.Warning())
 	}
 	for i, off := range []int64{0, 4096, 12345, 999999} {
@@ -321,7 +321,7 @@ func TestAFilesystemWithoutDirectIOIsSharedThroughTheCacheWithAWarning(t *testin
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if f.direct != nil || !f.Attributes().Shared || !strings.Contains(f.Warning(), "only controllers on this machine") {
+	if f.direct != nil || !f.Attributes().Shared || !f.Attributes().Cached || !strings.Contains(f.Warning(), "only controllers on this machine") {
 		t.Errorf("direct %v, %+v, warning %q", f.direct != nil, f.Attributes(), f.Warning())
 	}
 	mustWrite(t, f, pattern(5000, 1), 77)

@@ -151,11 +151,11 @@ func (f *File) prepare(o Options) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	f.attributes = Attributes{Shared: o.Shared, Alignment: 1, DeallocateUnit: limits.deallocateUnit, Blocks: true}
+	f.attributes = Attributes{Shared: o.Shared, Alignment: 1, DeallocateUnit: limits.deallocateUnit, Cached: true, Blocks: true}
 	f.zeroUnit, f.grain = int64(limits.zeroUnit), int64(o.BlockSize)
 	if o.Shared && f.warning == "" {
 		f.direct = newDirect(f.file, limits.directAlignment)
-		f.attributes.Alignment = limits.directAlignment
+		f.attributes.Alignment, f.attributes.Cached = limits.directAlignment, false
 		f.grain = max(f.grain, int64(limits.directAlignment))
 		f.zeroUnit = max(f.zeroUnit, int64(limits.directAlignment))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -386,4 +387,34 @@ func FuzzDecodeState(f *testing.F) {
 			t.Fatalf("%+v came back as %+v, %v", s, again, err)
 		}
 	})
+}
+
+// takenAway is a device whose sync fails when the right to it has just ended.
+type takenAway struct {
+	block.Device
+	right  atomic.Pointer[right]
+	cached bool
+}
+
+func (d *takenAway) Attributes() block.Attributes {
+	return block.Attributes{Alignment: 1, Blocks: true, Cached: d.cached}
+}
+
+func (d *takenAway) Sync() error {
+	d.right.Load().gone.Store(true)
+	return errors.New("input/output error")
+}
+
+// What the machine kept and has lost cannot be synced elsewhere.
+func TestAFailedSyncOfACachedDeviceIsToldThoughTheRightHasEnded(t *testing.T) {
+	for _, cached := range []bool{false, true} {
+		d := &takenAway{Device: ramdisk(t, testBlocks*testBlock), cached: cached}
+		f := setup(t, testConfig(), d)
+		d.right.Store(f.right)
+		f.clear(t, alice)
+		task, _ := f.do(t, alice, cdb10(0x35, 0, 0, 1), nil)
+		if task.NotServed == cached || task.Sense.Key == scsi.MediumError != cached {
+			t.Errorf("cached %t: %v, %v, not served %t", cached, task.Status, task.Sense, task.NotServed)
+		}
+	}
 }

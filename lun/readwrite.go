@@ -191,11 +191,18 @@ func (b *brain) interrupted(t *Task) bool {
 
 // sync makes durable what was written before.
 func (b *brain) sync(t *Task) bool {
-	if err := b.device.Sync(); err != nil {
+	err := b.device.Sync()
+	switch {
+	case err == nil:
+		return true
+	case b.device.Attributes().Cached && !errors.Is(err, block.ErrClosed):
+		// What others wrote may be lost with it: to sync elsewhere mends nothing.
+		t.state.unsynced = true
+		b.tell(t, t.state.lba, err, writeFault(t.state.lba))
+	default:
 		b.writeFailed(t, t.state.lba, err)
-		return false
 	}
-	return true
+	return false
 }
 
 // prepareSynchronize: SYNCHRONIZE CACHE (10) and (16) (SBC-4 §5.31, §5.32).
@@ -214,15 +221,25 @@ func (b *brain) readFailed(t *Task, lba uint64, err error) {
 
 // writeFailed ends a task whose write, deallocation or sync failed.
 func (b *brain) writeFailed(t *Task, lba uint64, err error) {
-	b.failed(t, lba, err, scsi.Sense{Key: scsi.MediumError, ASC: scsi.PeripheralDeviceWriteFault, Information: lba, HasInformation: true})
+	b.failed(t, lba, err, writeFault(lba))
+}
+
+func writeFault(lba uint64) scsi.Sense {
+	return scsi.Sense{Key: scsi.MediumError, ASC: scsi.PeripheralDeviceWriteFault, Information: lba, HasInformation: true}
 }
 
 func (b *brain) failed(t *Task, lba uint64, err error, otherwise scsi.Sense) {
-	switch {
-	case !b.right.Valid() || errors.Is(err, block.ErrClosed):
+	if !b.right.Valid() || errors.Is(err, block.ErrClosed) {
 		// The device was taken away: the brain is elsewhere now.
 		t.notServed()
 		return
+	}
+	b.tell(t, lba, err, otherwise)
+}
+
+// tell ends a task with what has failed.
+func (b *brain) tell(t *Task, lba uint64, err error, otherwise scsi.Sense) {
+	switch {
 	case errors.Is(err, block.ErrNoSpace):
 		t.check(scsi.Sense{Key: scsi.DataProtect, ASC: scsi.SpaceAllocationFailedWriteProtect})
 	case errors.Is(err, block.ErrOutOfRange):

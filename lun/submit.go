@@ -300,7 +300,7 @@ func (b *brain) complete(t *Task) {
 	s := &t.state
 	if s.isAborted() {
 		b.setAborted(t)
-	} else if !t.NotServed && !b.right.Valid() {
+	} else if !t.NotServed && !s.unsynced && !b.right.Valid() {
 		if t.Status == scsi.StatusCheckCondition && t.Sense.Key == scsi.UnitAttention {
 			s.nexus.returnAttention(t.Sense.ASC)
 		}

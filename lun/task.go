@@ -56,6 +56,8 @@ type taskState struct {
 	hasRange, exclusive bool
 	// sync asks for what is written to be made durable before the status.
 	sync bool
+	// unsynced: that failed and has lost data, which is told whoever serves now.
+	unsynced bool
 
 	// park: it does not end when it was executed, but waits for the end of the
 	// erasure it has begun.

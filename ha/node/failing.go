@@ -11,13 +11,17 @@ import (
 // A disk can fail for one controller and work for another: a cable, an adapter.
 // An error told to initiators would have them give up the disk for good (S7). So
 // the primary hands over at the first error, when a candidate can take it, and
-// what has failed runs again there. What fails there too is told.
+// what has failed runs again there. What fails there too is told, and what fails
+// here when it is back: a bad sector would send the logical unit to and fro.
 
 const (
 	// diskTrial is how long a primary must have had its disk open before an error
 	// moves the logical unit: one that has just come here, and fails here too,
 	// fails everywhere.
 	diskTrial = 10 * time.Second
+	// diskRest is how long after such a handover an error moves the logical unit
+	// from here no more when it has come back.
+	diskRest = time.Hour
 	// handoverTime is how long what has failed waits for the handover.
 	handoverTime = 3 * time.Second
 )
@@ -30,15 +34,22 @@ type watchedDisk struct {
 	trial    time.Duration
 
 	mu    sync.Mutex
-	since time.Time // it was opened, or the last handover was begun
+	moves time.Time // an error before that is told
 	until time.Time // what fails waits for a handover
+	torn  bool      // a Sync has lost what was written
 }
 
 func (n *Node) watchDisk(u *Unit, d block.Device) block.Device {
-	return &watchedDisk{Device: d, trial: n.diskTrial, since: time.Now(), giveAway: func(why error) bool {
+	moves := time.Now().Add(n.diskTrial)
+	if left := u.leftDisk.Load(); left != nil && left.Add(diskRest).After(moves) {
+		moves = left.Add(diskRest)
+	}
+	return &watchedDisk{Device: d, trial: n.diskTrial, moves: moves, giveAway: func(why error) bool {
 		if !n.giveAway(u) {
 			return false
 		}
+		now := time.Now()
+		u.leftDisk.Store(&now)
 		n.log.Error("the disk fails on this controller: handing over", "lun", u.cfg.Name, "error", why)
 		n.notes.keep(u.cfg.Name, "the disk fails on this controller: "+why.Error(), false)
 		return true
@@ -57,10 +68,10 @@ func (d *watchedDisk) judge(err error) error {
 	if now.Before(d.until) {
 		return block.ErrClosed
 	}
-	if now.Sub(d.since) < d.trial || !d.giveAway(err) {
+	if d.torn || now.Before(d.moves) || !d.giveAway(err) {
 		return err
 	}
-	d.since, d.until = now, now.Add(handoverTime)
+	d.moves, d.until = now.Add(d.trial), now.Add(handoverTime)
 	return block.ErrClosed
 }
 
@@ -70,8 +81,19 @@ func (d *watchedDisk) ReadAt(p []byte, off int64) error { return d.judge(d.Devic
 // WriteAt implements block.Device.
 func (d *watchedDisk) WriteAt(p []byte, off int64) error { return d.judge(d.Device.WriteAt(p, off)) }
 
-// Sync implements block.Device.
-func (d *watchedDisk) Sync() error { return d.judge(d.Device.Sync()) }
+// Sync implements block.Device. The kernel drops what it could not write: another
+// Sync, here or elsewhere, succeeds, and what was written is lost. So where it
+// keeps writes each failure is told, and nothing moves before somebody sees to it.
+func (d *watchedDisk) Sync() error {
+	err := d.Device.Sync()
+	if err == nil || errors.Is(err, block.ErrClosed) || !d.Attributes().Cached {
+		return d.judge(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.torn = true
+	return err
+}
 
 // Zero implements block.Device.
 func (d *watchedDisk) Zero(off, length int64, deallocate bool) error {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,22 @@ import (
 type failingDisk struct {
 	block.Device
 	fails atomic.Bool
+	// unsynced: it is cached, and loses what it is to sync.
+	unsynced atomic.Bool
+	cached   bool
+}
+
+func (d *failingDisk) Attributes() block.Attributes {
+	a := d.Device.Attributes()
+	a.Cached = d.cached
+	return a
+}
+
+func (d *failingDisk) Sync() error {
+	if d.unsynced.Load() {
+		return errNoPath
+	}
+	return d.Device.Sync()
 }
 
 func (d *failingDisk) ReadAt(p []byte, at int64) error {
@@ -111,4 +128,74 @@ func TestAPrimaryWhoseDiskFailsAndHasNobodyToHandOverToTells(t *testing.T) {
 	}
 	disks[1].fails.Store(false)
 	p.run(1, "host", read16(0, 1), nil)
+}
+
+// A bad sector fails wherever it is read: it moves the logical unit once to each
+// controller, and not to and fro.
+func TestADiskErrorMovesALogicalUnitOnlyOnceInAnHour(t *testing.T) {
+	p, disks := newFailingPair(t)
+	p.startBoth()
+	p.run(1, "host", write16(0, 1), fill(1, 1))
+	disks[1].fails.Store(true)
+	disks[2].fails.Store(true)
+	for range 5 {
+		if c := p.failing(1, read16(0, 1)); c.Sense.Key != scsi.MediumError {
+			t.Fatalf("%v, %v; want MEDIUM ERROR", c.Status, c.Sense)
+		}
+	}
+	if g := p.grant(1); g.Primary != 1 || !p.unit(1).lu.Active() {
+		t.Errorf("it went on: %v", g)
+	}
+	moved := p.grant(1).Epoch
+	p.failing(1, read16(0, 1))
+	if g := p.grant(1); g.Epoch != moved {
+		t.Errorf("it moved again: %v", g)
+	}
+	// An hour later the disk may have become another one.
+	disks[1].fails.Store(false)
+	disks[2].fails.Store(false)
+	p.must(p.nodes[2].Promote(t.Context(), unitName, false))
+	p.serves(2)
+	past := time.Now().Add(-diskRest)
+	p.unit(1).leftDisk.Store(&past)
+	p.must(p.nodes[1].Promote(t.Context(), unitName, false))
+	p.serves(1)
+	disks[1].fails.Store(true)
+	p.failing(1, read16(0, 1))
+	p.serves(2)
+}
+
+// failing runs a command until it ends with something else than UNIT ATTENTION.
+func (p *pair) failing(id ha.NodeID, cdb []byte) *command {
+	p.t.Helper()
+	for {
+		if c := p.finish(p.submit(id, "host", cdb, nil, false)); c.Sense.Key != scsi.UnitAttention {
+			return c
+		}
+	}
+}
+
+// What a sync has lost is not there when another controller syncs.
+func TestASyncThatFailsIsToldWhereTheMachineKeepsWrites(t *testing.T) {
+	for _, cached := range []bool{true, false} {
+		t.Run(fmt.Sprint("cached ", cached), func(t *testing.T) {
+			p, disks := newFailingPair(t)
+			disks[1].cached, disks[2].cached = cached, cached
+			p.startBoth()
+			p.run(1, "host", write16(0, 1), fill(1, 1))
+			disks[1].unsynced.Store(true)
+			c := p.failing(1, blocks16(0x91, 0, 1))
+			if told := c.Sense.Key == scsi.MediumError; told != cached {
+				t.Errorf("SYNCHRONIZE CACHE ended with %v, %v", c.Status, c.Sense)
+			}
+			if !cached {
+				p.serves(2)
+				return
+			}
+			disks[1].fails.Store(true) // a handover for that would have the next sync succeed
+			if c := p.failing(1, read16(0, 1)); c.Sense.Key != scsi.MediumError || !p.unit(1).lu.Active() {
+				t.Errorf("a read ended with %v, %v", c.Status, c.Sense)
+			}
+		})
+	}
 }

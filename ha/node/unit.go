@@ -78,8 +78,10 @@ type Unit struct {
 	// forced: the operator has this controller serve, whoever is not fenced.
 	forced atomic.Bool
 	lost   lostNexuses
-	known  knownNexuses
-	ranks  atomic.Pointer[ranks]
+	// leftDisk is when this controller last handed over because its disk fails.
+	leftDisk atomic.Pointer[time.Time]
+	known    knownNexuses
+	ranks    atomic.Pointer[ranks]
 }
 
 var _ lun.Unit = (*Unit)(nil)
