@@ -94,6 +94,11 @@ func (a *arbiter) heard(c *controller) bool {
 // the work may be done all the same, sooner or later. Without patience the
 // answer may come at any time, and failed does not happen.
 func (a *arbiter) call(c *controller, patience time.Duration, work func() func(), failed func()) {
+	a.callLate(c, 0, patience, work, failed)
+}
+
+// callLate is call for what takes longer to get there.
+func (a *arbiter) callLate(c *controller, late, patience time.Duration, work func() func(), failed func()) {
 	over := false
 	if patience > 0 {
 		c.timer(patience, func() {
@@ -110,7 +115,7 @@ func (a *arbiter) call(c *controller, patience time.Duration, work func() func()
 			return
 		}
 		if c.life == life {
-			c.after(a.trip(), func() {
+			c.after(a.trip()+a.w.net.arbiterLag[c.id], func() {
 				if !over {
 					over = true
 					then()
@@ -127,9 +132,12 @@ func (a *arbiter) call(c *controller, patience time.Duration, work func() func()
 		}
 		answer(work())
 	}
-	there := a.trip()
+	there := a.trip() + late
+	if patience == 0 && a.w.chance(a.w.plan.lateSettles) {
+		there += a.w.between(a.w.plan.lateFrom, a.w.plan.lateTo)
+	}
 	if patience > 0 && a.w.chance(a.w.plan.lateRequests) {
-		there += a.w.between(500*ms, 2500*ms)
+		there += a.w.between(a.w.plan.lateFrom, a.w.plan.lateTo)
 		a.w.nemesis.moment(c)
 	}
 	a.w.after(there, func() { a.arrive(c, apply) })
@@ -156,7 +164,7 @@ func (a *arbiter) change(c *controller, ask ha.AskChange) {
 		a.w.counts.ChangesLost++
 		c.post(ha.ChangeLost{ID: ask.ID})
 	}
-	a.call(c, arbiterPatience, func() func() {
+	a.callLate(c, a.w.net.changeLag[c.id], arbiterPatience, func() func() {
 		if number < a.settled[c.id] {
 			return failed
 		}
@@ -228,7 +236,7 @@ func (a *arbiter) settle(c *controller) {
 		if done {
 			return
 		}
-		a.call(c, 0, func() func() {
+		a.callLate(c, a.w.net.settleLag[c.id], 0, func() func() {
 			a.settled[c.id] = max(a.settled[c.id], number)
 			s := a.state()
 			return func() {

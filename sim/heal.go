@@ -20,7 +20,7 @@ func (w *World) heal() {
 	w.disk.stuck = [ha.MaxNodes + 1]time.Duration{}
 	w.plan.datagrams = false
 	w.plan.stuckWrites, w.plan.fenceFails, w.plan.arbiterSlow, w.plan.lateRequests, w.plan.arbiterLoses, w.plan.retransmits = 0, 0, 0, 0, 0, 0
-	w.plan.slowOpens = 0
+	w.plan.slowOpens, w.plan.lateSettles, w.plan.lateData = 0, 0, 0
 	for _, c := range w.controllers[1:] {
 		c.resume()
 		c.stuckTil = 0

@@ -29,7 +29,7 @@ func TestAHistoryThatNoDiskCouldMakeIsFound(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.what, func(t *testing.T) {
-			w := newWorld(0, draw(0), Options{})
+			w := newWorld(0, draw(0, ""), Options{})
 			w.oracle.history = c.history
 			w.oracle.judge()
 			switch {
@@ -43,7 +43,7 @@ func TestAHistoryThatNoDiskCouldMakeIsFound(t *testing.T) {
 }
 
 func TestTheRegisterIsCheckedAtOnce(t *testing.T) {
-	w := newWorld(0, draw(0), Options{})
+	w := newWorld(0, draw(0, ""), Options{})
 	o := &w.oracle
 	write := o.began(operation{kind: kindWrite, value: 5})
 	before := o.began(operation{client: 1, kind: kindRead})

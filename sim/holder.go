@@ -99,7 +99,7 @@ func (h *holder) drop() {
 	h.until = 0
 	c, a := h.c, &h.c.w.arbiter
 	over, taken := func() { h.wait(holdEvery) }, h.taken
-	a.call(c, arbiterPatience, func() func() {
+	a.callLate(c, a.w.net.changeLag[c.id], arbiterPatience, func() func() {
 		a.drop(c.id, taken)
 		return over
 	}, over)

@@ -35,6 +35,19 @@ const (
 	faultStalledSleep
 	faultRelapse
 	faultVainHandover
+	faultAmnesia
+	faultEstranged
+	faultLag
+	faultRegain
+	faultStupor
+	faultLateDrop
+	faultReborn
+	faultReclaim
+	faultDoze
+	faultRevival
+	faultInDoubt
+	faultEarlier
+	faultDrowse
 	faultKinds
 )
 
@@ -42,7 +55,7 @@ func (k faultKind) String() string {
 	return [...]string{
 		"crash", "power", "pause", "cut", "one-way", "reset", "stall", "cut-arbiter", "arbiter-down", "isolate",
 		"disk", "cut-client", "loop", "promote", "shutdown", "flap", "ping-pong", "storm", "maintenance", "deaf", "coma",
-		"stalled-handover", "stalled-sleep", "relapse", "vain-handover",
+		"stalled-handover", "stalled-sleep", "relapse", "vain-handover", "amnesia", "estranged", "lag", "regain", "stupor", "late-drop", "reborn", "reclaim", "doze", "revival", "in-doubt", "earlier", "drowse",
 	}[k]
 }
 
@@ -248,14 +261,22 @@ func (n *nemesis) fault(k faultKind, c *controller) {
 			}
 		})
 	case faultDeaf:
-		w.strikes(c.id, "hears nothing of the arbiter for %v", d)
-		w.net.arbiterDeaf[c.id]++
-		n.lasting(d, func() {
-			if w.net.arbiterDeaf[c.id]--; c.life != 0 {
-				w.arbiter.watchers[c.id].renew(c)
-			}
-		})
+		n.deafen(c, d)
+	default:
+		n.plot(k, c, other)
 	}
+}
+
+// deafen loses what the arbiter says to a controller.
+func (n *nemesis) deafen(c *controller, d time.Duration) {
+	w := n.w
+	w.strikes(c.id, "hears nothing of the arbiter for %v", d)
+	w.net.arbiterDeaf[c.id]++
+	n.lasting(d, func() {
+		if w.net.arbiterDeaf[c.id]--; c.life != 0 {
+			w.arbiter.watchers[c.id].renew(c)
+		}
+	})
 }
 
 // cut lets nothing through between two controllers, or from one to the other
@@ -340,9 +361,10 @@ func (n *nemesis) isolate(c *controller, d time.Duration) {
 
 // promote is the operator's wish, who repeats it for a while as the command
 // does.
-func (n *nemesis) promote(c *controller) {
+func (n *nemesis) promote(c *controller) { n.promoteUnit(c, n.w.rnd.IntN(n.w.plan.units)) }
+
+func (n *nemesis) promoteUnit(c *controller, u int) {
 	w := n.w
-	u := w.rnd.IntN(w.plan.units)
 	w.strikes(c.id, "%s: promote", w.names[u])
 	for i := range 3 {
 		w.after(time.Duration(i)*300*ms, func() {

@@ -22,7 +22,10 @@ type network struct {
 	// controller.
 	clientCuts  [maxClients][ha.MaxNodes + 1]int
 	arbiterCuts [ha.MaxNodes + 1]int
-	arbiterDeaf [ha.MaxNodes + 1]int // only what comes from the arbiter is lost
+	arbiterDeaf [ha.MaxNodes + 1]int           // only what comes from the arbiter is lost
+	arbiterLag  [ha.MaxNodes + 1]time.Duration // or comes that much later
+	// How much longer what a controller asks the arbiter for takes to get there.
+	changeLag, settleLag [ha.MaxNodes + 1]time.Duration
 }
 
 // end is one controller's end of the link to a peer, and the way out of it.
@@ -83,7 +86,7 @@ func (e *end) send(stream int, deliver func()) bool {
 		return true
 	}
 	d := e.net.delay()
-	if e.net.w.chance(e.net.w.plan.retransmits) {
+	if e.net.w.chance(e.net.w.plan.retransmits) || stream == dataStream && e.net.w.chance(e.net.w.plan.lateData) {
 		d += e.net.w.between(20*ms, slowestLink)
 		f.late = true
 	}

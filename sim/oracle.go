@@ -50,7 +50,6 @@ func (o *oracle) rightGiven(u *unit) {
 	w := o.w
 	k := &o.units[u.index]
 	k.served = w.now
-	k.unfence = nil
 	if u.brain != nil {
 		o.brainServes(u.brain)
 	}
@@ -69,6 +68,7 @@ func (o *oracle) rightGiven(u *unit) {
 			w.violated("S4", "%s may be served by %d, and %d, from which it was taken in epoch %d, is not fenced", u.name, u.c.id, f.c.id, f.epoch)
 		}
 	}
+	k.unfence = nil
 }
 
 // idle is for how long nobody has had the right.

@@ -92,11 +92,15 @@ type plan struct {
 	tick, startGrace, stall, holdTime, linkGivesUp, patience time.Duration
 	latency                                                  time.Duration
 
-	retransmits  float64 // chance that a message in the link meets one
-	sluggish     float64 // chance that a goroutine is late
-	arbiterSlow  float64 // chance that a request or answer is slow
-	arbiterLoses float64 // chance that an answer is lost
-	lateRequests float64 // chance that a request is under way for seconds
+	retransmits  float64       // chance that a message in the link meets one
+	sluggish     float64       // chance that a goroutine is late
+	arbiterSlow  float64       // chance that a request or answer is slow
+	arbiterLoses float64       // chance that an answer is lost
+	lateRequests float64       // chance that a request is under way for seconds
+	lateFrom     time.Duration // at least so long, at most lateTo
+	lateTo       time.Duration
+	lateSettles  float64 // the same, of one that is to end doubt
+	lateData     float64 // chance that a command in the link, or its answer, meets a retransmission
 	stuckWrites  float64 // chance that a write of the disk takes long
 	slowOpens    float64 // chance that opening the backend does
 	registers    int     // percent of the operations about registrations
@@ -129,8 +133,8 @@ func (r rate) real(d time.Duration) time.Duration {
 	return (d*time.Duration(trueRate) + time.Duration(r) - 1) / time.Duration(r)
 }
 
-// draw makes the plan of a seed.
-func draw(seed uint64) plan {
+// draw makes the plan of a seed, of a theme when it is not "".
+func draw(seed uint64, theme string) plan {
 	r := rand.New(rand.NewPCG(seed, 1))
 	chance := func(p float64) bool { return r.Float64() < p }
 	between := func(a, b time.Duration) time.Duration { return a + time.Duration(r.Int64N(int64(b-a)+1)) }
@@ -151,6 +155,7 @@ func draw(seed uint64) plan {
 		slowOpens: oneOf(0, 0.02, 0.3), registers: 10 + 15*r.IntN(3),
 		every: between(80*ms, 1500*ms), aftershock: oneOf(0, 0.3, 0.6), spite: oneOf(0, 0.01, 0.05, 0.2),
 		loss: oneOf(0.03, 0.03, 0.2), late: oneOf(0.1, 0.1, 0.4), operator: between(time.Second, 4*time.Second),
+		lateFrom: 500 * ms, lateTo: 2500 * ms,
 		active: between(15*time.Second, 40*time.Second), think: []time.Duration{10 * ms, 60 * ms, 60 * ms}[r.IntN(3)],
 	}
 	switch n := r.IntN(20); {
@@ -188,7 +193,7 @@ func draw(seed uint64) plan {
 	}
 	p.drawClocks(r)
 	p.drawFaults(r)
-	p.drawTheme(r)
+	p.drawTheme(r, theme)
 	// Longer than a command can be under way: on its way here, to the primary and
 	// back as slowly as the link bears, held, and once more to the primary.
 	p.patience = slowestPath + p.holdTime + 3*(p.linkGivesUp+slowestLink) + 500*ms

@@ -91,14 +91,20 @@ func TestTheSameSeedTellsTheSameStory(t *testing.T) {
 // A simulator that meets nothing finds nothing.
 func TestLivesMeetEverything(t *testing.T) {
 	var total Counts
-	modes, fences, nodes := map[mode]int{}, map[fenceKind]int{}, map[int]int{}
+	modes, fences, nodes, kinds := map[mode]int{}, map[fenceKind]int{}, map[int]int{}, map[string]int{}
 	for seed := range uint64(3000) {
-		p := draw(seed)
+		p := draw(seed, "")
 		modes[p.mode]++
 		fences[p.fence]++
 		nodes[p.nodes]++
+		kinds[p.theme]++
 		if seed < 60 {
 			total.add(Run(seed, Options{}).Counts)
+		}
+	}
+	for _, name := range append(Themes(), "") {
+		if kinds[name] < 30 {
+			t.Errorf("3000 lives have the theme %q only %d times", name, kinds[name])
 		}
 	}
 	if len(modes) != 3 || len(fences) != int(fenceKinds) || len(nodes) != 7 {

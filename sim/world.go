@@ -16,6 +16,8 @@ type Options struct {
 	Story io.Writer
 	// From leaves out of the story what happened before, in simulated time.
 	From time.Duration
+	// Theme is the kind of life, one of Themes; "": the seed decides.
+	Theme string
 }
 
 // Violation is a promise that was broken.
@@ -81,7 +83,7 @@ type World struct {
 
 // Run lives the life of a seed.
 func Run(seed uint64, o Options) Report {
-	w := newWorld(seed, draw(seed), o)
+	w := newWorld(seed, draw(seed, o.Theme), o)
 	w.live()
 	return Report{Seed: seed, Violation: w.broken, Counts: w.counts, Lasted: w.now}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/tandem-san/tandem/sim"
 )
@@ -24,6 +26,7 @@ func run(args []string, out, errs io.Writer) int {
 	lives := flags.Uint64("lives", 1, "how many lives, from consecutive seeds")
 	trace := flags.Bool("trace", false, "tell everything that happens")
 	from := flags.Duration("from", 0, "with -trace: leave out what happened before, in simulated time")
+	theme := flags.String("theme", "", "the kind of the lives: one of "+strings.Join(sim.Themes(), ", ")+"; without it the seed decides")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -31,9 +34,13 @@ func run(args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "tandem-sim: unexpected argument %q: only flags are accepted\n", flags.Arg(0))
 		return 2
 	}
+	if *theme != "" && !slices.Contains(sim.Themes(), *theme) {
+		fmt.Fprintf(errs, "tandem-sim: -theme %q: accepted are %s\n", *theme, strings.Join(sim.Themes(), ", "))
+		return 2
+	}
 	code := 0
 	for s := *seed; s-*seed < *lives; s++ {
-		o := sim.Options{From: *from}
+		o := sim.Options{From: *from, Theme: *theme}
 		if *trace {
 			o.Story = out
 		}

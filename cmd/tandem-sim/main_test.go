@@ -37,7 +37,7 @@ func TestSeveralLivesAreToldOnlyWhenTheyBreakAPromise(t *testing.T) {
 }
 
 func TestAWrongArgumentIsRefused(t *testing.T) {
-	for _, args := range [][]string{{"-seed", "x"}, {"7"}} {
+	for _, args := range [][]string{{"-seed", "x"}, {"7"}, {"-theme", "sunshine"}} {
 		var out, errs bytes.Buffer
 		if code := run(args, &out, &errs); code != 2 || errs.Len() == 0 {
 			t.Errorf("%v: exit status %d: %s", args, code, &errs)
