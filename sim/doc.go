@@ -27,7 +27,7 @@
 // A plan is drawn first: 2 to 8 controllers, mode 0, 1 or 2, the fence, how fast
 // clocks run, how nasty everything is. Most lives have a theme, because some
 // troubles need several things together that seldom meet by chance; the others
-// have any faults. A life whose faults come too often tests little: nothing is
+// have any faults. Some faults are plots, of several steps. A life whose faults come too often tests little: nothing is
 // served in it.
 //
 // # What is assumed
@@ -45,7 +45,7 @@
 //
 // With the build tag mutants the core and the model around it have switches that
 // turn one rule off each. A test plants one after the other and demands that a
-// life breaks a promise because of it.
+// life of the theme that belongs to it breaks a promise because of it.
 //
 // The rules are those of docs/ha.md and of the package comment of ha.
 package sim
