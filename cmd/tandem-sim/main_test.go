@@ -30,6 +30,17 @@ func TestTheStoryOfASeedIsAlwaysTheSame(t *testing.T) {
 	}
 }
 
+func TestTheStoryOfASeedAndAThemeIsAlwaysTheSame(t *testing.T) {
+	args := []string{"-seed", "7", "-theme", "several doubts", "-trace"}
+	first := story(t, args...)
+	if first != story(t, args...) {
+		t.Fatal("seed 7 was told in two ways")
+	}
+	if !strings.Contains(first, "theme: several doubts") {
+		t.Error("the story does not have the theme")
+	}
+}
+
 func TestSeveralLivesAreToldOnlyWhenTheyBreakAPromise(t *testing.T) {
 	if got := story(t, "-seed", "20", "-lives", "3"); got != "" {
 		t.Errorf("%q", got)
