@@ -263,7 +263,11 @@ func (r *replica) accept() {
 	if !r.reign {
 		r.state = r.state.Forced()
 	}
-	r.trust = trust{judged: true, told: r.trust.told}
+	waived := r.trust.floor // the arbiter may tell it again before the brain begins
+	if waived.Before(r.trust.waived) {
+		waived = r.trust.waived
+	}
+	r.trust = trust{judged: true, told: r.trust.told, waived: waived}
 	r.dirty = true
 }
 

@@ -15,6 +15,7 @@ type trust struct {
 	judged bool     // the arbiter was asked since the start:
 	first  ha.Grant // the grant it told
 	floor  ha.Stamp // states before it are out of date
+	waived ha.Stamp // floors up to it do not count: the operator has forced
 	told   uint64   // the newest epoch with which the arbiter told the floor
 	offers map[ha.NodeID]ha.Stamp
 }
@@ -33,7 +34,7 @@ func (t *trust) init(gap error) {
 // controller may have acknowledged something that only its file told of. It
 // reports whether the gap is closed now.
 func (t *trust) judge(g ha.Grant, floor ha.Stamp, relied bool) bool {
-	if t.floor.Before(floor) {
+	if t.floor.Before(floor) && t.waived.Before(floor) {
 		t.floor = floor
 	}
 	t.told = max(t.told, g.Epoch)

@@ -27,6 +27,14 @@ func TestABrainWaitsForTheFloorThatBelongsToItsGrant(t *testing.T) {
 	if r.accept(); !r.told(4) || r.distrust() != nil {
 		t.Fatalf("after the operator's force: told %t, distrust %v", r.told(4), r.distrust())
 	}
+	r.accept()
+	if r.judge(ha.Grant{Epoch: 5, Primary: 2, Candidates: []ha.NodeID{2}}, floor, false); r.distrust() != nil {
+		t.Fatalf("the floor that was forced is told again: %v", r.distrust())
+	}
+	floor.Version++
+	if r.judge(ha.Grant{Epoch: 6, Primary: 1, Candidates: []ha.NodeID{1}}, floor, false); r.distrust() == nil {
+		t.Fatal("what was acknowledged since the force counts for nothing")
+	}
 }
 
 func TestAStateThatIsForcedWritesNothing(t *testing.T) {
