@@ -41,14 +41,14 @@ unit: ## the tests beside the code, with the race detector where goroutines are
 	$(GO) test -race $$($(GO) list ./... | grep -vxE '$(MODULE)/(ctlconf|ha|iscsi|scsi|sim|cmd/tandem-sim|e2e|e2e/nemesis)')
 
 sim: ## SEEDS simulated lives of clusters, from FIRST on; then the planted bugs must be caught
-	$(GO) test ./sim -count=1 -timeout 5m -run TestEveryPromise -seeds $(SEEDS) -first $(FIRST)
+	$(GO) test ./sim -count=1 -timeout 15m -run TestEveryPromise -seeds $(SEEDS) -first $(FIRST)
 	$(GO) test ./sim -count=1 -timeout 15m -tags mutants -run TestEveryPlantedBug -v
 
 sim-nightly: ## a million lives; when stopped, go on with FIRST=n as it says
 	$(GO) test ./sim -count=1 -timeout 0 -run TestEveryPromise -seeds 1000000 -first $(FIRST) -progress 30s -v
 
 e2e: ## real processes and real clients
-	$(GO) test ./e2e ./e2e/nemesis -p 1 -count=1 -timeout 12m
+	$(GO) test ./e2e ./e2e/nemesis -p 1 -count=1 -timeout 25m
 
 soak: deps ## clusters that are broken in many ways, one after the other, for DURATION
 	$(GO) test ./e2e/nemesis -count=1 -v -timeout 0 -run TestSoak -soak $(DURATION)
