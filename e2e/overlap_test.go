@@ -90,6 +90,25 @@ func (o *overlap) work(t *testing.T, s *initiator.Session, client int, stop <-ch
 			o.read(client, at, data, call, end)
 		case write && task.Sense.Key != scsi.UnitAttention: // it may have happened
 			o.wrote(client, at, value, call, math.MaxInt64)
+			untilServed(s, stop)
+		}
+	}
+}
+
+// untilServed asks until commands are carried out again. A history of many
+// writes that may or may not have happened says little, and takes long to judge.
+func untilServed(s *initiator.Session, stop <-chan struct{}) {
+	for {
+		task := initiator.Task{Attribute: scsi.AttributeSimple} // TEST UNIT READY
+		if s.Do(context.Background(), &task) == nil {
+			return
+		}
+		select {
+		case <-stop:
+			return
+		case <-s.Done():
+			return
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
