@@ -89,8 +89,17 @@ func startMachines(t *testing.T, mode string, valve int) *machines {
 // every check and on their way to the disk.
 func (m *machines) stopWhileItWrites(t *testing.T, c *controller) {
 	t.Helper()
-	m.way.hold()
-	eventually(t, "writes are on their way to the disk", func() bool { return m.way.held() > 4096 })
+	eventually(t, "writes are on their way to the disk", func() bool {
+		m.way.hold()
+		for range 20 {
+			if m.way.held() > 4096 {
+				return true
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		m.way.release() // only reads came: others follow when these are answered
+		return false
+	})
 	c.signal(t, syscall.SIGSTOP)
 }
 
