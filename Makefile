@@ -41,7 +41,7 @@ unit: ## the tests beside the code, with the race detector where goroutines are
 	$(GO) test -race $$($(GO) list ./... | grep -vxE '$(MODULE)/(ctlconf|ha|iscsi|scsi|sim|cmd/tandem-sim|e2e|e2e/nemesis)')
 
 sim: ## SEEDS simulated lives of clusters, from FIRST on; then the planted bugs must be caught
-	$(GO) test ./sim -count=1 -timeout 15m -run TestEveryPromise -seeds $(SEEDS) -first $(FIRST)
+	$(GO) test ./sim -count=1 -timeout 5m -run TestEveryPromise -seeds $(SEEDS) -first $(FIRST)
 	$(GO) test ./sim -count=1 -timeout 15m -tags mutants -run TestEveryPlantedBug -v
 
 sim-nightly: ## a million lives; when stopped, go on with FIRST=n as it says

@@ -36,8 +36,9 @@ type members struct {
 	departures sync.WaitGroup
 	past       Counters // of connections that have left
 
-	// turn: the command that is next is being handed over.
-	turn bool
+	// turn: the command with CmdSN handed is being handed over.
+	turn   bool
+	handed uint32
 	// skipped are commands ahead of the next one that were aborted before they
 	// arrived. There are no more than the command window has.
 	skipped map[uint32]struct{}

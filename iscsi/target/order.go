@@ -21,7 +21,7 @@ func (s *session) takeTurn(c *connection, sn uint32) (bool, error) {
 	inWindow := iscsi.InWindow(sn, expected, s.maxCmdSN.Load())
 	next := inWindow && sn == expected && !m.turn
 	if next {
-		m.turn = true
+		s.beginTurn(sn)
 	}
 	m.mu.Unlock()
 	if next || !inWindow {
@@ -33,7 +33,8 @@ func (s *session) takeTurn(c *connection, sn uint32) (bool, error) {
 		case iscsi.Before(sn, expected): // aborted, or sent on two connections
 			return true
 		case sn == expected && !m.turn:
-			m.turn, next = true, true
+			s.beginTurn(sn)
+			next = true
 			return true
 		}
 		return false
@@ -50,11 +51,18 @@ func (s *session) takeTurn(c *connection, sn uint32) (bool, error) {
 	return false, errCommandGap
 }
 
+// beginTurn counts the next command and keeps those after it waiting until
+// endTurn. It is counted before it can be answered. members.mu is held.
+func (s *session) beginTurn(sn uint32) {
+	s.members.turn, s.members.handed = true, sn
+	s.advance()
+}
+
 // endTurn lets the next command in.
 func (s *session) endTurn() {
 	s.members.mu.Lock()
 	s.members.turn = false
-	s.advance()
+	s.members.change()
 	s.members.mu.Unlock()
 }
 
@@ -85,7 +93,7 @@ func (s *session) skip(sn, before uint32) bool {
 	if already {
 		return true
 	}
-	if !iscsi.InWindow(sn, expected, s.maxCmdSN.Load()) || !iscsi.Before(sn, before) || sn == expected && m.turn {
+	if !iscsi.InWindow(sn, expected, s.maxCmdSN.Load()) || !iscsi.Before(sn, before) {
 		return false
 	}
 	if sn == expected {
@@ -102,7 +110,7 @@ func (s *session) skip(sn, before uint32) bool {
 func (s *session) seek(c *connection, p *iscsi.TaskRequest) (holder *connection, skipped bool) {
 	if s.several() { // it may be about to be handed over
 		s.members.await(c.closed, gapTime, func() bool {
-			return !s.members.turn || s.expCmdSN.Load() != p.RefCmdSN
+			return !s.members.turn || s.members.handed != p.RefCmdSN
 		})
 	}
 	if holder = s.holder(p.ReferencedTaskTag); holder != nil {
@@ -134,7 +142,10 @@ func (s *session) settle(c *connection, p *iscsi.TaskRequest) {
 	if !s.several() {
 		return
 	}
-	s.members.await(c.closed, gapTime, func() bool { return !iscsi.Before(s.expCmdSN.Load(), p.CmdSN) })
+	m := &s.members
+	m.await(c.closed, gapTime, func() bool {
+		return !iscsi.Before(s.expCmdSN.Load(), p.CmdSN) && !(m.turn && iscsi.Before(m.handed, p.CmdSN))
+	})
 }
 
 // drain waits until the initiator has taken what was sent to it on the other
